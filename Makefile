@@ -1,0 +1,33 @@
+# Two commands are all: `make run` serves km on this machine, `make test` runs every test.
+# Both install what they need into .venv; PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV ?= .venv
+PIP = $(VENV)/bin/pip --quiet --disable-pip-version-check
+
+.PHONY: run test lint clean
+
+run: $(VENV)/.run
+	@exec $(VENV)/bin/km-quickstart .quickstart
+
+test: $(VENV)/.test
+	@$(VENV)/bin/python tests/packages.py
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+$(VENV)/.run: setup.cfg
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.test: setup.cfg tests/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --editable '.[testing]' --requirement tests/requirements.txt
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) .tox build dist *.egg-info

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where km asks whether a request is allowed, and the audit record of the answers.
+
+Match the route, fetch the target by the ids in the path, decide, pass on. What travels on is
+``km.rule``, ``km.target`` (the row, so that nobody fetches it twice) and, for a list of secrets,
+``km.sees_private``. Unknown is 404, foreign is 403, and it is said here only.
+"""
+import logging
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row
+from webob import acceptparse
+
+from km.acl.decision import NOTHING, Policy, secret_target
+from km.acl.rules import RULES, SECRET_GET, SECRETS_GET, NoSuchMethod, Rule
+from km.db import secrets
+from km.db.engine import Database
+from km.errors import Forbidden, NotFound
+from km.identity import Identity
+
+AUDIT = logging.getLogger('km.audit')
+
+#: Version 4, lower case, dashed: what km hands out, and so all it can know.
+_UUID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z')
+_JSON = 'application/json'
+
+
+class AccessControl:
+    """WSGI middleware; needs ``km.identity`` in the environ.
+
+    :param app: gets only what is allowed.
+    """
+
+    def __init__(self, app: Callable, *, policy: Policy, database: Database,
+                 clock: Callable[[], datetime] = lambda: datetime.now(UTC).replace(tzinfo=None)):
+        self._app, self._policy, self._database, self._clock = app, policy, database, clock
+        self._routes = _tree(RULES)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
+        identity = environ['km.identity']
+        rule, ids = self._match(environ)
+        environ['km.rule'] = rule
+        environ['km.target'] = row = self._fetch(ids, identity)
+        target = NOTHING if row is None else secret_target(row)
+        if not self._policy.allowed(identity, rule.action, target):
+            _audit(rule, identity, ids.get('secret_id'), 'denied')
+            raise Forbidden(f'{rule.operation} attempt not allowed - '
+                            'please review your user/project privileges')
+        if rule.action == SECRETS_GET:
+            environ['km.sees_private'] = self._policy.sees_private(identity, SECRET_GET)
+        if not rule.audited:
+            return self._app(environ, start_response)
+        return self._audited(environ, start_response, ids.get('secret_id'))
+
+    def _match(self, environ: dict[str, Any]) -> tuple[Rule, dict[str, str]]:
+        """The rule of a request and the ids in its path.
+
+        :raises NotFound, NoSuchMethod: there is none.
+        """
+        node, ids = self._routes, {}
+        for segment in environ['PATH_INFO'].split('/'):
+            if not segment:
+                continue
+            if segment in node['names']:
+                node = node['names'][segment]
+            elif node['id']:
+                name, node = node['id']
+                ids[name] = segment
+            else:
+                raise NotFound('')
+        method = environ['REQUEST_METHOD']
+        if not node['rules']:
+            raise NotFound('')
+        if (method, True) not in node['rules']:
+            raise NoSuchMethod(sorted({verb for verb, _ in node['rules']}))
+        if (method, False) in node['rules'] and not _accepts_json(environ.get('HTTP_ACCEPT')):
+            return node['rules'][method, False], ids
+        return node['rules'][method, True], ids
+
+    def _fetch(self, ids: dict[str, str], identity: Identity) -> Row | None:
+        if 'secret_id' not in ids:
+            return None
+        if not _UUID.match(ids['secret_id']):
+            raise NotFound('Provided secret id is invalid.')
+        with self._database.statement() as connection:
+            row = secrets.get(connection, ids['secret_id'], reader=identity.user_id,
+                              now=self._clock())
+        if row is None:
+            raise NotFound('Secret not found.')
+        return row
+
+    def _audited(self, environ: dict[str, Any], start_response: Callable,
+                 secret_id: str | None) -> Any:
+        rule, identity = environ['km.rule'], environ['km.identity']
+
+        def respond(status: str, headers: list, exc_info: Any = None) -> Any:
+            made = secret_id or dict(headers).get('Location', '').rpartition('/')[2]
+            _audit(rule, identity, made, status[:3])
+            return start_response(status, headers, exc_info)
+
+        try:
+            return self._app(environ, respond)
+        except Exception as error:
+            _audit(rule, identity, secret_id, type(error).__name__)
+            raise
+
+
+def _audit(rule: Rule, identity: Identity, secret_id: str | None, outcome: str) -> None:
+    AUDIT.info('%s "%s" secret=%s user=%s project=%s outcome=%s request=%s',
+               rule.action, rule.operation, secret_id or '-', identity.user_id,
+               identity.project_id, outcome, identity.request_id)
+
+
+def _accepts_json(accept: str | None) -> bool:
+    if not accept or accept == _JSON:
+        return True
+    return bool(acceptparse.create_accept_header(accept).acceptable_offers([_JSON]))
+
+
+def _tree(rules: tuple[Rule, ...]) -> dict[str, Any]:
+    """Rules by path: a node has children by name, one by id at the most, and rules by method."""
+    root = _node()
+    for rule in rules:
+        node = root
+        for segment in filter(None, f'v1/{rule.path}'.split('/')):
+            if segment.startswith('{'):
+                node['id'] = node['id'] or (segment.strip('{}'), _node())
+                node = node['id'][1]
+            else:
+                node = node['names'].setdefault(segment, _node())
+        node['rules'][rule.method, rule.json] = rule
+    return root
+
+
+def _node() -> dict[str, Any]:
+    return {'names': {}, 'id': None, 'rules': {}}

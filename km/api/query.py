@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Query strings: paging, filters and sorting, and the links to the pages before and after."""
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import sqlalchemy as sa
+
+from km.api import schemas
+from km.errors import Malformed
+
+_INTEGER = re.compile(r'[+-]?[0-9]{1,18}\Z')
+_DIGITS = re.compile(r'[0-9]+\Z')
+_MAX_OFFSET = 2 ** 31 - 1
+_MAX_BITS = 32767
+_COMPARISONS = {'gt': '__gt__', 'gte': '__ge__', 'lt': '__lt__', 'lte': '__le__', 'eq': '__eq__'}
+#: Operators that say two things of one end, or one thing twice.
+_EXCLUSIVE = ({'gt', 'gte', 'eq'}, {'lt', 'lte', 'eq'})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    limit: int
+    offset: int
+
+    def links(self, url: str, query: dict[str, str], total: int) -> dict[str, str]:
+        """``next`` and ``previous``, where there are such pages, with the filters kept."""
+        found = {}
+        if self.offset + self.limit < total:
+            found['next'] = self._link(url, query, self.offset + self.limit)
+        if self.offset > 0:
+            found['previous'] = self._link(url, query, max(0, self.offset - self.limit))
+        return found
+
+    def _link(self, url: str, query: dict[str, str], offset: int) -> str:
+        return f'{url}?{urlencode({**query, "limit": self.limit, "offset": offset})}'
+
+
+def read(environ: dict[str, Any]) -> dict[str, str]:
+    """The parameters of a request.
+
+    :raises Malformed: one is given twice, or is not UTF-8 text.
+    """
+    try:
+        pairs = parse_qsl(environ.get('QUERY_STRING', ''), keep_blank_values=True,
+                          errors='strict', max_num_fields=100)
+    except ValueError:
+        raise _bad() from None
+    found = dict(pairs)
+    if len(found) != len(pairs) or any('\x00' in name + value for name, value in pairs):
+        raise _bad()
+    return found
+
+
+def page(query: dict[str, str], *, default: int, most: int) -> Page:
+    """The page asked for. What is no number counts as not given; a limit is cut to ``most``.
+
+    :raises Malformed: the limit is negative. (0 is what clients ask a total with.)
+    """
+    limit, offset = _integer(query.get('limit')), _integer(query.get('offset'))
+    if limit is not None and limit < 0:
+        raise _bad()
+    if offset is None or not 0 <= offset <= _MAX_OFFSET:
+        offset = 0
+    return Page(default if limit is None else min(max(limit, 1), most), offset)
+
+
+def text(column: sa.ColumnElement, wanted: str) -> sa.ColumnElement:
+    """Equality; with a ``%`` in it, which stands for any text, likeness."""
+    if '%' not in wanted:
+        return column == wanted
+    pattern = wanted.replace('\\', '\\\\').replace('_', '\\_')
+    return column.like(pattern, escape='\\')
+
+
+def bits(column: sa.ColumnElement, wanted: str) -> sa.ColumnElement | None:
+    """Equality with an integer; None if it is no number.
+
+    :raises Malformed: no key has so many bits.
+    """
+    if not _DIGITS.match(wanted):
+        return None
+    if len(wanted) > len(str(_MAX_BITS)) or not 1 <= int(wanted) <= _MAX_BITS:
+        raise _bad()
+    return column == int(wanted)
+
+
+def times(column: sa.ColumnElement, wanted: str) -> sa.ColumnElement:
+    """A list like ``gt:2030-01-01,lte:2031-01-01``; a date alone means equality.
+
+    :raises Malformed: a date or operator is wrong, or two of them cannot go together.
+    """
+    conditions = {}
+    for part in wanted.split(','):
+        operator, colon, date = part.partition(':')
+        if not colon or operator not in _COMPARISONS or operator == 'eq':
+            operator, date = 'eq', part
+        if operator in conditions:
+            raise _bad()
+        try:
+            moment = schemas.time(date.strip())
+        except ValueError:
+            raise _bad() from None
+        conditions[operator] = getattr(column, _COMPARISONS[operator])(moment)
+    if any(len(end & conditions.keys()) > 1 for end in _EXCLUSIVE):
+        raise _bad()
+    return sa.and_(*conditions.values())
+
+
+def order(wanted: str, keys: frozenset[str]) -> list[tuple[str, bool]]:
+    """A list like ``name,created:desc``, as (key, descending).
+
+    :raises Malformed: a key or direction is unknown, or a key is given twice.
+    """
+    found = {}
+    for part in wanted.split(','):
+        key, _, direction = part.strip().partition(':')
+        if key not in keys or key in found or direction not in ('', 'asc', 'desc'):
+            raise _bad()
+        found[key] = direction == 'desc'
+    return list(found.items())
+
+
+def boolean(query: dict[str, str], name: str) -> bool:
+    """A parameter that is true or, as when absent, false.
+
+    :raises Malformed: it is neither.
+    """
+    value = query.get(name, 'false').lower()
+    if value not in ('true', '1', 'false', '0'):
+        raise _bad()
+    return value in ('true', '1')
+
+
+def _integer(value: str | None) -> int | None:
+    return int(value) if value is not None and _INTEGER.match(value) else None
+
+
+def _bad() -> Malformed:
+    return Malformed('URI provided invalid query string parameters.')

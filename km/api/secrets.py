@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/v1/secrets``: create, list, read, delete; a payload in two ways."""
+from typing import Any
+
+import pecan
+from sqlalchemy import Row
+from webob import Response
+
+from km.acl.rules import SECRET_DECRYPT
+from km.api import body, hrefs, payload, query, schemas, versions
+from km.api.resource import Resource, created, nothing, shown, verb
+from km.db import secrets as rows
+from km.errors import NotFound
+from km.lifecycle import secrets
+
+_VERBATIM = frozenset(('payload',))
+_SORTABLE = frozenset(('algorithm', 'bit_length', 'created', 'expiration', 'mode', 'name',
+                       'secret_type', 'status', 'updated'))
+_TEXT_FILTERS = {'name': 'name', 'alg': 'algorithm', 'mode': 'mode'}
+_TIME_FILTERS = ('created', 'updated', 'expiration')
+
+
+class HouseResource(Resource):
+    """A resource with the means to do something."""
+
+    def __init__(self, house: Any, **tree: Any):
+        super().__init__(**tree)
+        self.house = house
+        self.call = house.worker.call
+
+    @property
+    def root(self) -> str:
+        """What links in this response begin with."""
+        return hrefs.base(pecan.request.environ, self.house.options.host_href)
+
+
+class Secrets(HouseResource):
+    """``/v1/secrets``"""
+
+    @verb
+    def get(self) -> Response:
+        """A page of the secrets the caller may see, filtered and sorted as the query says."""
+        environ, options = pecan.request.environ, self.house.options
+        asked = query.read(environ)
+        page = query.page(asked, default=options.default_page_size, most=options.max_page_size)
+        with self.house.database.statement() as connection:
+            found, total = rows.page(
+                connection, *_conditions(environ, asked), now=self.house.clock(),
+                order=query.order(asked['sort'], _SORTABLE) if asked.get('sort') else (),
+                limit=page.limit, offset=page.offset)
+        root = self.root
+        return shown({
+            'secrets': [described(row, root, environ['km.microversion']) for row in found],
+            'total': total, **page.links(f'{root}/v1/secrets', asked, total)})
+
+    @verb
+    def post(self) -> Response:
+        """Create a secret; 201 with its ``secret_ref``."""
+        request, options = pecan.request, self.house.options
+        told = body.read(request, verbatim=_VERBATIM)
+        new = schemas.new_secret(told, now=self.house.clock())
+        if 'payload' in told:
+            new['payload'], new['content_type'] = payload.from_json(
+                told['payload'], told.get('payload_content_type'),
+                told.get('payload_content_encoding'), limit=options.max_payload_bytes)
+        secret_id = self.call(secrets.create, request.environ['km.identity'], **new)
+        href = hrefs.secret(self.root, secret_id)
+        return created({'secret_ref': href}, href)
+
+
+class Secret(HouseResource):
+    """``/v1/secrets/{secret_id}``"""
+
+    json_only = False
+
+    @verb
+    def get(self, secret_id: str) -> Response:
+        """The metadata; the payload, if that is what the ACL middleware understood."""
+        environ = pecan.request.environ
+        if environ['km.rule'].action == SECRET_DECRYPT:
+            return _payload(self.call, environ)
+        return shown(described(environ['km.target'], self.root, environ['km.microversion']))
+
+    @verb
+    def put(self, secret_id: str) -> Response:
+        """Give the secret its payload, which is the whole body; 204."""
+        request = pecan.request
+        data, content_type = payload.from_body(
+            request, limit=self.house.options.max_payload_bytes)
+        self.call(
+            secrets.put_payload, request.environ['km.identity'], secret_id=secret_id,
+            project_id=request.environ['km.target'].project_id, payload=data,
+            content_type=content_type)
+        return nothing()
+
+    @verb
+    def delete(self, secret_id: str) -> Response:
+        """Delete it for good; 204."""
+        environ = pecan.request.environ
+        query.boolean(query.read(environ), 'force')
+        self.call(secrets.delete, environ['km.identity'], secret_id=secret_id)
+        return nothing()
+
+
+class Payload(HouseResource):
+    """``/v1/secrets/{secret_id}/payload``"""
+
+    json_only = False
+
+    @verb
+    def get(self, secret_id: str) -> Response:
+        """The payload, in the one type the Accept header names."""
+        return _payload(self.call, pecan.request.environ)
+
+
+def described(row: Row, root: str, microversion: tuple[int, int]) -> dict[str, Any]:
+    """A secret as clients see it. There is no further key: clients choke on those they don't know."""
+    told = {
+        'created': row.created.isoformat(),
+        'updated': row.updated.isoformat(),
+        'status': row.status,
+        'name': row.name,
+        'secret_type': row.secret_type,
+        'expiration': row.expiration and row.expiration.isoformat(),
+        'algorithm': row.algorithm,
+        'bit_length': row.bit_length,
+        'mode': row.mode,
+        'creator_id': row.creator_id,
+        'secret_ref': hrefs.secret(root, row.id),
+    }
+    if row.reference is not None:
+        told['content_types'] = {'default': row.content_type}
+    if microversion >= versions.CONSUMERS:
+        told['consumers'] = []
+    return told
+
+
+def _conditions(environ: dict[str, Any], asked: dict[str, str]) -> list:
+    identity, column = environ['km.identity'], rows.column
+    if asked.get('acl_only', '').lower() == 'true':
+        found = [rows.shared_with(identity.user_id, outside=identity.project_id)]
+    else:
+        found = [rows.of_project(identity.project_id, member=identity.user_id,
+                                 sees_private=environ['km.sees_private'])]
+    found += [query.text(column(name), asked[key])
+              for key, name in _TEXT_FILTERS.items() if key in asked]
+    found += [query.times(column(key), asked[key]) for key in _TIME_FILTERS if key in asked]
+    if 'secret_type' in asked:
+        found.append(column('secret_type') == asked['secret_type'])
+    bits = query.bits(column('bit_length'), asked.get('bits', ''))
+    return found if bits is None else [*found, bits]
+
+
+def _payload(call: Any, environ: dict[str, Any]) -> Response:
+    row = environ['km.target']
+    if row.reference is None:
+        raise NotFound('Sorry but your secret has no payload.')
+    data = call(
+        secrets.payload, environ['km.identity'], secret_id=row.id, project_id=row.project_id,
+        store=row.store, reference=row.reference)
+    content_type = payload.negotiated(environ.get('HTTP_ACCEPT'), row.content_type, data)
+    return Response(body=data, headerlist=[
+        ('Content-Type', content_type), ('Content-Length', str(len(data))),
+        ('Cache-Control', 'no-store')])

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``km-manage``: what an operator does beside running km. Exit status 1 means that it failed."""
+import argparse
+import sys
+from collections.abc import Sequence
+
+from km import registry
+from km.cmd import run
+from km.conf.load import load
+from km.deploy import Deployment, database
+from km.errors import KmError, Misconfigured
+from km.interfaces import SecretStore
+from km.lifecycle import upkeep
+from km.plugins.secret_store import key_file
+from km.plugins.secret_store.envelope import EnvelopeStore
+
+
+def main() -> None:
+    """Run the command of ``sys.argv``."""
+    sys.exit(run(lambda: command(sys.argv[1:])))
+
+
+def command(arguments: Sequence[str]) -> int | None:
+    """Run one command; see ``km-manage --help``."""
+    asked = _parser().parse_args(arguments)
+    files = [asked.config_file] if asked.config_file else None
+    return asked.run(asked, lambda: load(files=files))
+
+
+def db_upgrade(asked, conf) -> None:
+    """Bring the metadata database to the schema of this km."""
+    metadata = database(conf())
+    metadata.upgrade()
+    print(f'The metadata database is at schema version {metadata.current()}.')
+
+
+def db_current(asked, conf) -> None:
+    """Print the schema version of the metadata database."""
+    print(database(conf()).current() or 'empty')
+
+
+def db_check(asked, conf) -> None:
+    """Fail if the metadata database is not at the schema of this km."""
+    database(conf()).require_schema()
+    print('The metadata database has the schema of this km.')
+
+
+def plugins(asked, conf) -> int:
+    """List installed plugins, their packages, whether they are enabled, and how they are."""
+    house = registry.Registry(conf())
+    rows = [('KIND', 'PLUGIN', 'PACKAGE', 'ENABLED AS', 'STATE')]
+    failed = False
+    for found in registry.installed():
+        instances = house.instances_of(found.kind, found.name)
+        if not instances:
+            rows.append((found.kind, found.name, found.package, '-', found.error or 'not enabled'))
+        for name, plugin in instances.items():
+            try:
+                plugin.open()
+                state = plugin.check()
+                plugin.close()
+            except KmError as error:
+                state, failed = f'FAILED: {error.sentence}', True
+            rows.append((found.kind, found.name, found.package, name, state))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print('  '.join(cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True)))
+    return int(failed)
+
+
+def sweep(asked, conf) -> int:
+    """Sweep once, now: erase what expired, end what was abandoned."""
+    deployment = Deployment(conf())
+    swept = upkeep.sweep(deployment.context(None))
+    deployment.close()
+    print(f'{swept.expired} expired, {swept.ended} ended, {swept.failed} failed.')
+    return int(bool(swept.failed))
+
+
+def rewrap(asked, conf) -> None:
+    """Seal the project keys of a store under its newest master key."""
+    stores: dict[str, SecretStore] = registry.Registry(conf()).secret_stores
+    store = stores.get(asked.store)
+    if not isinstance(store, EnvelopeStore):
+        raise Misconfigured(f"'{asked.store}' is no enabled store with project keys to rewrap.")
+    store.open()
+    print(f'{store.rewrap()} project keys are under the newest master key now.')
+    store.close()
+
+
+def kek_create(asked, conf) -> None:
+    """Write a new random master key to a file with mode 0400."""
+    print(f'{asked.file}: master key {key_file.create(asked.file).fingerprint}')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='km-manage', description=__doc__)
+    parser.add_argument('--config-file', metavar='FILE', help='instead of the usual km.conf')
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    db = commands.add_parser('db', help='the metadata database').add_subparsers(
+        required=True, metavar='COMMAND')
+    _add(db, 'upgrade', db_upgrade)
+    _add(db, 'current', db_current)
+    _add(db, 'check', db_check)
+    _add(commands, 'plugins', plugins)
+    _add(commands, 'sweep', sweep)
+    _add(commands, 'rewrap', rewrap).add_argument('store', help='name of a secret store')
+    kek = commands.add_parser('kek', help='master keys in files').add_subparsers(
+        required=True, metavar='COMMAND')
+    _add(kek, 'create', kek_create).add_argument('file')
+    return parser
+
+
+def _add(commands, name: str, function) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+    parser.set_defaults(run=function)
+    return parser

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The metadata database: connections from a URL, errors as km's own, the version of its schema."""
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+
+from km.errors import Misconfigured, Unavailable
+
+_MIGRATIONS = Path(__file__).parent / 'migrations'
+
+
+class Database:
+    """The metadata database of one process.
+
+    ``statement()`` gives a connection on which every statement commits by itself, which spares a
+    request the round trips of a transaction; ``transaction()`` gives one whose statements commit
+    together when the ``with`` block ends, or not at all.
+    """
+
+    def __init__(self, url: str, *, max_connections: int = 20, recycle_seconds: int = 3600):
+        """Connect to nothing yet.
+
+        :raises Misconfigured: ``url`` is no database URL, or its driver is not installed.
+        """
+        try:
+            self.engine = sa.create_engine(
+                url, hide_parameters=True, pool_size=max_connections, max_overflow=0,
+                pool_recycle=recycle_seconds, pool_use_lifo=True, skip_autocommit_rollback=True)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise Misconfigured('[database] connection: it is not a database URL that this km can '
+                                f'use ({type(error).__name__}).') from None
+        event.listen(self.engine, 'handle_error', _unavailable)
+        if self.engine.dialect.name == 'sqlite':
+            event.listen(self.engine, 'connect', _sqlite)
+        self.transaction = self.engine.begin
+        self.statement = self.engine.execution_options(isolation_level='AUTOCOMMIT').connect
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def upgrade(self) -> None:
+        """Bring the schema to the version this km needs; does nothing if it is there."""
+        with self.engine.begin() as connection:
+            command.upgrade(_alembic(connection), 'head')
+
+    def current(self) -> str | None:
+        """The version of the schema in the database; None for an empty one."""
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def require_schema(self) -> None:
+        """Refuse a schema that is not this km's.
+
+        :raises Misconfigured: with the command to run.
+        """
+        there = self.current()
+        if there == head():
+            return
+        if there is None:
+            found = 'is empty'
+        elif there in {step.revision for step in _script().walk_revisions()}:
+            found = f'is at schema version {there}, and this km needs {head()}'
+        else:
+            raise Misconfigured(f'[database] connection: the schema version {there} is unknown to '
+                                "this km. Is the database another service's, or of a newer km?")
+        raise Misconfigured(f'[database] connection: the database {found}. '
+                            'Run "km-manage db upgrade".')
+
+
+def head() -> str | None:
+    """The schema version this km needs."""
+    return _script().get_current_head()
+
+
+def _alembic(connection: sa.Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option('script_location', str(_MIGRATIONS))
+    config.attributes['connection'] = connection
+    return config
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
+
+
+def _unavailable(context) -> None:
+    if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
+            context.sqlalchemy_exception, IntegrityError) and (
+            context.is_disconnect or isinstance(
+                context.sqlalchemy_exception, sa.exc.OperationalError)):
+        context.chained_exception = Unavailable('The metadata database does not answer.')
+
+
+def _sqlite(connection, _record) -> None:
+    connection.execute('PRAGMA journal_mode=WAL')
+    connection.execute('PRAGMA synchronous=FULL')
+    connection.execute('PRAGMA foreign_keys=ON')

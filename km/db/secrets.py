@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of secrets: what one request or one step of the lifecycle asks of them, a function each.
+
+Statements that requests run are built once, here: building one costs as much as running it.
+"""
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from km.db.models import ACTIVE, DELETING, SECRET, STORING, AclUser, Secret
+
+_secrets = Secret.__table__
+_columns = _secrets.c
+_readers = AclUser.__table__
+
+_of_id = _columns.id == bindparam('of')
+_of_intent = sa.and_(_of_id, _columns.intent == bindparam('by'))
+_no_intent = _columns.intent.is_(None)
+_names_reader = sa.and_(_readers.c.kind == SECRET, _readers.c.user_id == bindparam('reader'))
+_alive = sa.and_(_columns.status == ACTIVE, sa.or_(
+    _columns.expiration.is_(None), _columns.expiration > bindparam('now')))
+
+_GET = sa.select(
+    *_columns,
+    sa.exists().where(_names_reader, _readers.c.object_id == _columns.id).label('read_by_acl'),
+).where(_of_id, _alive)
+_INSERT = _secrets.insert()
+_ACTIVATE = _secrets.update().where(_of_intent, _columns.status == STORING)
+_CLAIM_PAYLOAD = _secrets.update().where(
+    _of_id, _columns.status == ACTIVE, _columns.reference.is_(None), _no_intent)
+_SET_PAYLOAD = _secrets.update().where(_of_intent, _columns.status == ACTIVE)
+_MARK_DELETING = _secrets.update().where(_of_id, _columns.status == ACTIVE).values(
+    intent=sa.func.coalesce(_columns.intent, bindparam('new_intent')))
+_STATE = sa.select(
+    _columns.id, _columns.project_id, _columns.status, _columns.store, _columns.reference,
+    _columns.intent)
+_DELETE = _secrets.delete().where(_of_id)
+_TOUCH = _secrets.update().where(_of_id, _columns.status == ACTIVE)
+_ABANDONED = _STATE.where(_columns.intent_at < bindparam('before')).order_by(
+    _columns.intent_at).limit(bindparam('page'))
+_EXPIRED = sa.select(_columns.id).where(
+    _columns.expiration <= bindparam('now'), _columns.status == ACTIVE).order_by(
+    _columns.expiration).limit(bindparam('page'))
+
+
+def get(connection: sa.Connection, secret_id: str, *, reader: str | None,
+        now: datetime) -> sa.Row | None:
+    """An active, unexpired secret, with ``read_by_acl``: whether its ACL names ``reader``."""
+    return connection.execute(_GET, {'of': secret_id, 'reader': reader, 'now': now}).first()
+
+
+def insert(connection: sa.Connection, **values: Any) -> None:
+    """Add a secret. With ``intent`` it is on its way into a store and exists for nobody yet."""
+    status = STORING if values.get('intent') else ACTIVE
+    connection.execute(_INSERT, {'status': status, 'project_access': True, **values})
+
+
+def activate(connection: sa.Connection, secret_id: str, *, intent: str,
+             reference: Mapping[str, str | int]) -> bool:
+    """Record that a new secret is stored; False if ``intent`` was taken for dead."""
+    return connection.execute(_ACTIVATE, {
+        'of': secret_id, 'by': intent, 'status': ACTIVE, 'reference': json.dumps(reference),
+        'intent': None, 'intent_at': None}).rowcount == 1
+
+
+def claim_payload(connection: sa.Connection, secret_id: str, *, store: str, intent: str,
+                  now: datetime) -> bool:
+    """Begin to give a secret its payload; False if it has one, or somebody else has begun."""
+    return connection.execute(_CLAIM_PAYLOAD, {
+        'of': secret_id, 'store': store, 'intent': intent, 'intent_at': now}).rowcount == 1
+
+
+def set_payload(connection: sa.Connection, secret_id: str, *, intent: str, content_type: str,
+                reference: Mapping[str, str | int], now: datetime) -> bool:
+    """Record that a secret's payload is stored; False if ``intent`` was taken for dead."""
+    return connection.execute(_SET_PAYLOAD, {
+        'of': secret_id, 'by': intent, 'reference': json.dumps(reference),
+        'content_type': content_type, 'intent': None, 'intent_at': None,
+        'updated': now}).rowcount == 1
+
+
+def mark_deleting(connection: sa.Connection, secret_id: str, *, intent: str,
+                  now: datetime) -> bool:
+    """Make a secret invisible on its way out; False if it is so already.
+
+    An intent that was there stays: whoever it belongs to may yet put something into the store.
+    """
+    return connection.execute(_MARK_DELETING, {
+        'of': secret_id, 'status': DELETING, 'new_intent': intent,
+        'intent_at': now}).rowcount == 1
+
+
+def state(connection: sa.Connection, secret_id: str) -> sa.Row | None:
+    """Where a secret stands, whether clients can see it or not."""
+    return connection.execute(_STATE.where(_of_id), {'of': secret_id}).first()
+
+
+def delete(connection: sa.Connection, secret_id: str) -> None:
+    """Remove the row, and with it the user's metadata; the ACL is ``km.db.acls``'s."""
+    connection.execute(_DELETE, {'of': secret_id})
+
+
+def touch(connection: sa.Connection, secret_id: str, *, now: datetime) -> bool:
+    """Note that something about a secret changes, and keep others from changing it until the
+    transaction ends; False if it is gone."""
+    return connection.execute(_TOUCH, {'of': secret_id, 'updated': now}).rowcount == 1
+
+
+def abandoned(connection: sa.Connection, *, before: datetime, page: int) -> Sequence[sa.Row]:
+    """Secrets whose way into or out of a store was begun before that time, oldest first."""
+    return connection.execute(_ABANDONED, {'before': before, 'page': page}).all()
+
+
+def take_over(connection: sa.Connection, row: sa.Row, *, intent: str, now: datetime) -> bool:
+    """Make an abandoned intent one's own; False if somebody did, or it came back to life."""
+    return connection.execute(_secrets.update().where(
+        _of_id, _columns.intent == row.intent, _columns.status == row.status), {
+        'of': row.id, 'intent': intent, 'intent_at': now}).rowcount == 1
+
+
+def forget_payload(connection: sa.Connection, secret_id: str, *, intent: str) -> bool:
+    """Make a secret one without payload again, after giving it one was cut off."""
+    return connection.execute(_SET_PAYLOAD, {
+        'of': secret_id, 'by': intent, 'store': None, 'reference': None, 'intent': None,
+        'intent_at': None}).rowcount == 1
+
+
+def expired(connection: sa.Connection, *, now: datetime, page: int) -> Sequence[str]:
+    """Ids of active secrets past their expiration, oldest first."""
+    return connection.execute(_EXPIRED, {'now': now, 'page': page}).scalars().all()
+
+
+def of_project(project_id: str, *, member: str | None, sees_private: bool) -> sa.ColumnElement:
+    """The secrets of a project that a member may see listed."""
+    owned = _columns.project_id == project_id
+    if sees_private:
+        return owned
+    return sa.and_(owned, sa.or_(
+        _columns.project_access, _columns.creator_id == member, _shared_with(member)))
+
+
+def shared_with(user_id: str | None, *, outside: str) -> sa.ColumnElement:
+    """The secrets of every project but ``outside`` whose ACL names a user."""
+    return sa.and_(_columns.project_id != outside, _shared_with(user_id))
+
+
+def page(connection: sa.Connection, *conditions: sa.ColumnElement, now: datetime,
+         order: Iterable[tuple[str, bool]], limit: int, offset: int) -> tuple[Sequence[sa.Row], int]:
+    """One page of the active secrets that meet all conditions, and how many there are in all.
+
+    :param order: (column, descending) in order of weight; creation and id decide what is left.
+    """
+    met = sa.and_(_alive, *conditions)
+    total = connection.execute(
+        sa.select(sa.func.count()).select_from(_secrets).where(met), {'now': now}).scalar_one()
+    keys = [_columns[key].desc() if descending else _columns[key].asc()
+            for key, descending in order]
+    rows = connection.execute(
+        sa.select(_secrets).where(met).order_by(*keys, _columns.created, _columns.id)
+        .limit(limit).offset(offset), {'now': now}).all()
+    return rows, total
+
+
+def column(name: str) -> sa.ColumnElement:
+    """A column to filter by."""
+    return _columns[name]
+
+
+def _shared_with(user_id: str | None) -> sa.ColumnElement:
+    return _columns.id.in_(
+        sa.select(_readers.c.object_id).where(_names_reader).params(reader=user_id))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the house together: the only file that knows every room.
+
+A request passes, from outside to inside:
+
+1.  request id: every later line and answer can name it;
+2.  request log: outside whatever can fail, so that it logs the status that was sent;
+3.  faults: every error from here on leaves in the contract's shape;
+4.  proxy headers, only if enabled: what follows sees the scheme and host the client used;
+5.  size limit: nobody further in reads a body without bound;
+6.  CORS: answers preflights, which never carry credentials;
+7.  ``/healthcheck`` and the version list at ``/``: open to everybody;
+8.  authentication: client-sent identity headers off, then ``[api] auth_strategy``, then ``Identity``;
+9.  microversion: every answer to somebody known says which was spoken;
+10. faults again, so that errors from further in carry the microversion too;
+11. the ACL: no controller runs for what is not allowed;
+12. the Pecan app.
+"""
+import logging
+import resource
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+from oslo_middleware import CORS, Healthcheck, HTTPProxyToWSGI, RequestBodySizeLimiter, RequestId
+
+from km.acl.decision import Policy
+from km.acl.middleware import AccessControl
+from km.api import root
+from km.api.authentication import authenticated
+from km.api.faults import Faults
+from km.api.requestlog import RequestLog
+from km.api.versions import Microversions, VersionList
+from km.db.engine import Database
+from km.errors import NotFound
+from km.identity import Identity
+from km.lifecycle.context import Context
+from km.registry import Registry
+from km.worker.client import Worker
+from km.worker.dispatcher import Dispatcher
+from km.worker.sweeper import Sweeper
+
+LOG = logging.getLogger(__name__)
+
+
+class Deployment:
+    """A whole km in one process: API, worker and sweep over one database and its stores.
+
+    Make it in the process that serves, after any fork.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, *, clock: Callable[[], datetime] | None = None):
+        """Open everything ``conf`` names.
+
+        :param clock: tells the time, UTC without a zone; for tests.
+        :raises Misconfigured: an option is wrong; the sentence names it.
+        :raises Unavailable: a database or a backend does not answer.
+        """
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
+        self.conf, self.clock = conf, clock or (lambda: datetime.now(UTC).replace(tzinfo=None))
+        self.policy = Policy(conf)
+        self.database = database(conf)
+        self.database.require_schema()
+        self.registry = Registry(conf)
+        self.registry.open()
+        self.registry.transport.serve(Dispatcher(self.context).handle)
+        self.sweeper = Sweeper(self.context(None), conf.worker.sweep_seconds)
+        self.application = self._pipeline()
+
+    def context(self, identity: Identity | None) -> Context:
+        """What a task for ``identity`` works with."""
+        return Context(
+            identity=identity, stores=self.registry.secret_stores,
+            default_store=self.registry.default_store, statement=self.database.statement,
+            transaction=self.database.transaction, clock=self.clock,
+            intent_timeout=timedelta(seconds=self.conf.worker.intent_timeout_seconds))
+
+    def start(self) -> None:
+        """Begin to sweep, and say what an operator should know."""
+        if not self.conf.api.host_href:
+            LOG.warning('[api] host_href is not set: references are derived from the Host header '
+                        'of each request, which a client can choose.')
+        self.sweeper.start()
+
+    def close(self) -> None:
+        """End the sweep, then give everything back."""
+        self.sweeper.stop()
+        self.registry.transport.stop()
+        self.registry.close()
+        self.database.close()
+
+    def _pipeline(self) -> Callable:
+        conf = self.conf
+        app: Callable = root.application(root.House(
+            worker=Worker(self.registry.transport), database=self.database, options=conf.api,
+            clock=self.clock))
+        app = AccessControl(app, policy=self.policy, database=self.database, clock=self.clock)
+        app = authenticated(Microversions(Faults(app)), conf)
+        app = _Doors(v1=app, versions=Microversions(VersionList(conf.api.host_href)),
+                     health=Healthcheck(None, conf))
+        app = RequestBodySizeLimiter(CORS(app, conf), conf)
+        if conf.oslo_middleware.enable_proxy_headers_parsing:
+            app = HTTPProxyToWSGI(app, conf)
+        return RequestId(RequestLog(Faults(app)), conf)
+
+
+class _Doors:
+    """WSGI app: which paths need no identity, and which are not there at all."""
+
+    def __init__(self, *, v1: Callable, versions: Callable, health: Callable):
+        self._v1, self._versions, self._health = v1, versions, health
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
+        path = environ['PATH_INFO'].rstrip('/')
+        if path == '/v1' or path.startswith('/v1/'):
+            return self._v1(environ, start_response)
+        if path == '':
+            return self._versions(environ, start_response)
+        if path == '/healthcheck':
+            return self._health(environ, start_response)
+        raise NotFound('')
+
+
+def database(conf: cfg.ConfigOpts) -> Database:
+    """The metadata database that ``conf`` names, not yet connected to.
+
+    :raises Misconfigured: it names none.
+    """
+    return Database(conf.database.connection, max_connections=conf.database.max_connections,
+                    recycle_seconds=conf.database.connection_recycle_seconds)
+
+
+def start_logging(conf: cfg.ConfigOpts) -> None:
+    """Log as ``conf`` says, once a process."""
+    log.setup(conf, 'km')

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every plugin has, whatever it does."""
+from abc import ABC
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+
+class Plugin(ABC):
+    """Something an operator enables by name in ``km.conf``.
+
+    ``options`` are ``oslo.config`` options. km registers them in the section of each instance and
+    hands the constructor that section alone; an option with ``required=True`` is guaranteed a value.
+    """
+
+    options: ClassVar[Sequence[Any]] = ()
+
+    def __init__(self, name: str, settings: Any):
+        """Remember the settings; touch nothing else.
+
+        :param name: the operator's name of this instance, for messages.
+        :param settings: the instance's own section; every option is an attribute.
+        """
+        self.name = name
+        self.settings = settings
+
+    def open(self) -> None:
+        """Get ready to work: open connections, read key files.
+
+        Called once, in the process that will use the plugin.
+
+        :raises Misconfigured: the settings cannot work; km does not start and prints the sentence.
+        :raises Unavailable: the backend does not answer.
+        """
+
+    def check(self) -> str:
+        """Prove that the plugin works, with a real round trip where there is one.
+
+        :returns: one line for the operator, such as ``'3 keys, newest 4f0c...'``.
+        :raises KmError: it does not work; the sentence says why.
+        """
+        return 'ok'
+
+    def close(self) -> None:
+        """Give everything back. Called once, at the end; never fails."""

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task of the worker is given to work with."""
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from km.identity import Identity
+from km.interfaces import SecretStore
+
+Task = TypeVar('Task', bound=Callable[..., Any])
+
+#: Every task by the name that travels: 'secrets.create' is km.lifecycle.secrets.create.
+TASKS: dict[str, Callable[..., Any]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The world of one task.
+
+    :param identity: who asked; None when km itself tidies up.
+    :param stores: open secret stores by the operator's names.
+    :param default_store: the one that new secrets go to.
+    :param statement: opens a connection that commits each statement by itself.
+    :param transaction: opens a connection that commits at the end, or not at all.
+    :param intent_timeout: how long work on a store may take before its process counts as dead.
+    """
+
+    identity: Identity | None
+    stores: dict[str, SecretStore]
+    default_store: str
+    statement: Callable[[], AbstractContextManager[Connection]]
+    transaction: Callable[[], AbstractContextManager[Connection]]
+    intent_timeout: timedelta
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC).replace(tzinfo=None)
+
+
+def task(function: Task) -> Task:
+    """Let the worker run ``function(context, **values)`` when asked for it by name.
+
+    Values and answer must be what an envelope carries: None, booleans, numbers, text, bytes, times,
+    and lists and dicts of them.
+    """
+    function.task = f'{function.__module__.rpartition(".")[2]}.{function.__name__}'
+    TASKS[function.task] = function
+    return function
+
+
+def new_intent() -> str:
+    """A random name for a piece of work, which nobody else can guess or repeat."""
+    return secrets.token_hex(16)

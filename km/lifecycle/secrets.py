@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a secret: created, given its payload, read, deleted."""
+import json
+import logging
+import uuid
+from typing import Any
+
+from sqlalchemy import Row
+
+from km.db import acls, secrets
+from km.db.models import ACTIVE, SECRET
+from km.errors import Conflict, KmError, NotFound, Unavailable
+from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
+from km.lifecycle.context import Context, new_intent, task
+
+LOG = logging.getLogger(__name__)
+
+
+@task
+def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> str:
+    """Create a secret, with its payload or to be given one later.
+
+    :param described: name, secret_type, algorithm, mode, bit_length, expiration, content_type.
+    :returns: the id.
+    :raises Rejected, Unavailable: as the store says; then nothing was created.
+    """
+    secret_id, now = str(uuid.uuid4()), ctx.clock()
+    described.update(
+        id=secret_id, project_id=ctx.identity.project_id, creator_id=ctx.identity.user_id,
+        created=now, updated=now)
+    if payload is None:
+        with ctx.statement() as connection:
+            secrets.insert(connection, **described)
+        return secret_id
+    intent, store = new_intent(), ctx.stores[ctx.default_store]
+    with ctx.statement() as connection:
+        secrets.insert(connection, intent=intent, intent_at=now, store=store.name, **described)
+    request = StoreRequest(
+        secret_id=secret_id, project_id=described['project_id'], payload=payload)
+    reference = _stored(ctx, store, request, intent)
+    with ctx.statement() as connection:
+        recorded = secrets.activate(connection, secret_id, intent=intent, reference=reference)
+    if not recorded:
+        _undo(ctx, store, request, reference)
+    return secret_id
+
+
+@task
+def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes,
+                content_type: str) -> None:
+    """Give a secret that has none its payload. A payload is never changed afterwards.
+
+    :raises Conflict: it has one already, or is being given one right now.
+    :raises Rejected, Unavailable: as the store says; then it still has none.
+    """
+    intent, store = new_intent(), ctx.stores[ctx.default_store]
+    with ctx.statement() as connection:
+        claimed = secrets.claim_payload(
+            connection, secret_id, store=store.name, intent=intent, now=ctx.clock())
+    if not claimed:
+        raise Conflict('Secret already has data, cannot modify it.')
+    request = StoreRequest(secret_id=secret_id, project_id=project_id, payload=payload)
+    reference = _stored(ctx, store, request, intent)
+    with ctx.statement() as connection:
+        recorded = secrets.set_payload(
+            connection, secret_id, intent=intent, reference=reference,
+            content_type=content_type, now=ctx.clock())
+    if not recorded:
+        _undo(ctx, store, request, reference)
+
+
+@task
+def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
+            reference: str) -> bytes:
+    """Read a payload from its store.
+
+    :param store: name of the store, from the row.
+    :param reference: the store's own reference as JSON, from the row.
+    :raises NotFound: it was deleted meanwhile.
+    :raises CannotOpen, Unavailable: as the store says.
+    """
+    return _store(ctx, store).retrieve(StoredSecret(
+        secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
+
+
+@task
+def delete(ctx: Context, *, secret_id: str) -> None:
+    """Delete a secret, its payload, its ACL and its user metadata, for good.
+
+    Once the row says so the secret is gone for clients; whatever fails after that, the sweep ends.
+
+    :raises NotFound: it is gone already.
+    """
+    with ctx.statement() as connection:
+        marked = secrets.mark_deleting(
+            connection, secret_id, intent=new_intent(), now=ctx.clock())
+        row = secrets.state(connection, secret_id) if marked else None
+    if row is None:
+        raise NotFound('Secret not found.')
+    if row.store and row.reference is None:
+        return  # somebody is storing its payload right now; the sweep waits for them
+    try:
+        finish_deleting(ctx, row)
+    except KmError as error:
+        LOG.warning('Secret %s is deleted, its payload waits for the sweep: %s',
+                    secret_id, error.sentence)
+
+
+def finish_deleting(ctx: Context, row: Row) -> None:
+    """Destroy the payload of a row that is on its way out, then the row.
+
+    :raises Unavailable: the store does not answer; the row stays for the next sweep.
+    """
+    if row.store:
+        store = _store(ctx, row.store)
+        reference = json.loads(row.reference) if row.reference else store.find(row.id)
+        if reference is not None:
+            store.delete(StoredSecret(
+                secret_id=row.id, project_id=row.project_id, reference=reference))
+    _remove(ctx, row.id)
+
+
+def undo_storing(ctx: Context, row: Row) -> None:
+    """Take back what was begun for a row whose intent is ours: payload, then claim or row.
+
+    :raises Unavailable: the store does not answer; the row stays for the next sweep.
+    """
+    store = _store(ctx, row.store)
+    reference = store.find(row.id)
+    if reference is not None:
+        store.delete(StoredSecret(
+            secret_id=row.id, project_id=row.project_id, reference=reference))
+    if row.status == ACTIVE:
+        with ctx.statement() as connection:
+            secrets.forget_payload(connection, row.id, intent=row.intent)
+    else:
+        _remove(ctx, row.id)
+
+
+def _stored(ctx: Context, store: SecretStore, request: StoreRequest, intent: str) -> Reference:
+    """The reference of the payload, stored; or nothing left behind, and the store's own error."""
+    try:
+        return store.store(request)
+    except Exception:
+        try:
+            with ctx.statement() as connection:
+                row = secrets.state(connection, request.secret_id)
+            if row is not None and row.intent == intent:
+                undo_storing(ctx, row)
+        except KmError as error:
+            LOG.warning('Secret %s waits for the sweep: %s', request.secret_id, error.sentence)
+        raise
+
+
+def _undo(ctx: Context, store: SecretStore, request: StoreRequest, reference: Reference) -> None:
+    """The row was deleted or taken over while the store worked: what it holds is nobody's."""
+    store.delete(StoredSecret(
+        secret_id=request.secret_id, project_id=request.project_id, reference=reference))
+    raise Unavailable('The secret was deleted, or took too long to store.')
+
+
+def _remove(ctx: Context, secret_id: str) -> None:
+    with ctx.transaction() as connection:
+        acls.forget(connection, SECRET, secret_id)
+        secrets.delete(connection, secret_id)
+
+
+def _store(ctx: Context, name: str) -> SecretStore:
+    try:
+        return ctx.stores[name]
+    except KeyError:
+        raise Unavailable(f"The secret's store '{name}' is not enabled.") from None

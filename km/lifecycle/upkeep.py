@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sweep: what a killed process left half done is undone, what expired is erased.
+
+Any number of sweeps may run at once; each piece of work goes to the one that takes its intent over.
+"""
+import dataclasses
+import logging
+
+from sqlalchemy import Row
+
+from km.db import secrets as rows
+from km.db.models import DELETING
+from km.errors import KmError, NotFound
+from km.lifecycle import secrets
+from km.lifecycle.context import Context, new_intent
+
+LOG = logging.getLogger(__name__)
+
+_PAGE = 100
+
+
+@dataclasses.dataclass(slots=True)
+class Swept:
+    """What one sweep did: secrets erased because they expired, pieces of work ended, and failures."""
+
+    expired: int = 0
+    ended: int = 0
+    failed: int = 0
+
+
+def sweep(ctx: Context) -> Swept:
+    """Erase what expired and end what was abandoned.
+
+    A store that does not answer is logged and asked again by the next sweep.
+    """
+    swept = Swept()
+    _erase_expired(ctx, swept)
+    _end_abandoned(ctx, swept)
+    return swept
+
+
+def _erase_expired(ctx: Context, swept: Swept) -> None:
+    while True:
+        with ctx.statement() as connection:
+            ids = rows.expired(connection, now=ctx.clock(), page=_PAGE)
+        for secret_id in ids:
+            try:
+                secrets.delete(ctx, secret_id=secret_id)
+                swept.expired += 1
+            except NotFound:
+                continue  # another sweep, or its owner, was faster
+        if len(ids) < _PAGE:
+            return
+
+
+def _end_abandoned(ctx: Context, swept: Swept) -> None:
+    before = ctx.clock() - ctx.intent_timeout
+    while True:
+        with ctx.statement() as connection:
+            page = rows.abandoned(connection, before=before, page=_PAGE)
+        for row in page:
+            _end(ctx, row, swept)
+        if len(page) < _PAGE:
+            return
+
+
+def _end(ctx: Context, row: Row, swept: Swept) -> None:
+    # Taking over renews the intent's time, so a row whose store fails is not met again in this sweep.
+    with ctx.statement() as connection:
+        if not rows.take_over(connection, row, intent=new_intent(), now=ctx.clock()):
+            return
+        row = rows.state(connection, row.id)
+    if row is None:
+        return  # the process taken for dead was only slow, and has finished
+    try:
+        if row.status == DELETING:
+            secrets.finish_deleting(ctx, row)
+        else:
+            secrets.undo_storing(ctx, row)
+        swept.ended += 1
+    except KmError as error:
+        swept.failed += 1
+        LOG.warning('Secret %s stays for the next sweep: %s', row.id, error.sentence)
+    except Exception:
+        swept.failed += 1
+        LOG.exception('Secret %s stays for the next sweep.', row.id)

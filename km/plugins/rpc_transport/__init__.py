@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transports between API and worker: bytes in, bytes out."""

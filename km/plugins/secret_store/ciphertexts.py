@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ciphertext database of an ``EnvelopeStore``: its tables, its statements, its engine.
+
+Every statement stands alone, so the engine commits each by itself. Statements are built once, here.
+"""
+import sqlalchemy as sa
+from sqlalchemy import bindparam, event
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+
+from km.interfaces import Unavailable
+
+_metadata = sa.MetaData()
+
+BLOBS = sa.Table(
+    'blobs', _metadata,
+    sa.Column('secret_id', sa.String(36), primary_key=True),
+    sa.Column('version', sa.Integer, nullable=False),
+    sa.Column('blob', sa.LargeBinary(2 ** 24), nullable=False),
+)
+PROJECT_KEYS = sa.Table(
+    'project_keys', _metadata,
+    sa.Column('project_id', sa.String(255), primary_key=True),
+    sa.Column('generation', sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column('key_id', sa.String(64), nullable=False, index=True),
+    sa.Column('wrapped', sa.LargeBinary(1024), nullable=False),
+)
+
+_of_secret = BLOBS.c.secret_id == bindparam('secret_id')
+_of_project = PROJECT_KEYS.c.project_id == bindparam('project_id')
+_not_under = PROJECT_KEYS.c.key_id != bindparam('key_id')
+
+GET = sa.select(BLOBS.c.version, BLOBS.c.blob).where(_of_secret)
+FIND = sa.select(BLOBS.c.version).where(_of_secret)
+INSERT = BLOBS.insert()
+REPLACE = BLOBS.update().where(
+    BLOBS.c.secret_id == bindparam('of'), BLOBS.c.version == bindparam('was'))
+DELETE = BLOBS.delete().where(_of_secret)
+
+GET_KEY = PROJECT_KEYS.select().where(
+    _of_project, PROJECT_KEYS.c.generation == bindparam('generation'))
+NEWEST_KEY = PROJECT_KEYS.select().where(_of_project).order_by(
+    PROJECT_KEYS.c.generation.desc()).limit(1)
+INSERT_KEY = PROJECT_KEYS.insert()
+KEYS_NOT_UNDER = PROJECT_KEYS.select().where(_not_under).order_by(
+    PROJECT_KEYS.c.project_id, PROJECT_KEYS.c.generation).limit(bindparam('page'))
+COUNT_KEYS_NOT_UNDER = sa.select(sa.func.count().label('waiting')).select_from(
+    PROJECT_KEYS).where(_not_under)
+REWRAP = PROJECT_KEYS.update().where(
+    PROJECT_KEYS.c.project_id == bindparam('of'), PROJECT_KEYS.c.generation == bindparam('at'),
+    PROJECT_KEYS.c.key_id == bindparam('was'))
+
+_first = PROJECT_KEYS.alias()
+ONE_KEY_OF_EACH_MASTER = PROJECT_KEYS.select().where(~sa.exists().where(
+    _first.c.key_id == PROJECT_KEYS.c.key_id,
+    sa.tuple_(_first.c.project_id, _first.c.generation)
+    < sa.tuple_(PROJECT_KEYS.c.project_id, PROJECT_KEYS.c.generation)))
+
+
+def connect(url: str, max_connections: int) -> sa.Engine:
+    """An engine on the ciphertext database, with its tables in place.
+
+    :raises sqlalchemy.exc.ArgumentError: ``url`` is no database URL.
+    :raises Unavailable: the database does not answer.
+    """
+    engine = sa.create_engine(
+        url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
+        max_overflow=0, pool_use_lifo=True, skip_autocommit_rollback=True)
+    event.listen(engine, 'handle_error', _unavailable)
+    if engine.dialect.name == 'sqlite':
+        event.listen(engine, 'connect', _durable)
+    try:
+        _metadata.create_all(engine)
+    except (IntegrityError, ProgrammingError, OperationalError):
+        _metadata.create_all(engine)  # another process was creating them too; now they are there
+    return engine
+
+
+def _unavailable(context) -> None:
+    if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
+            context.sqlalchemy_exception, IntegrityError | ProgrammingError):
+        context.chained_exception = Unavailable('The secret store cannot reach its database.')
+
+
+def _durable(connection, _record) -> None:
+    connection.execute('PRAGMA journal_mode=WAL')
+    connection.execute('PRAGMA synchronous=FULL')

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the names in an INI file to open plugins. Nothing else of km imports stevedore.
+
+The registry is loud: a name that is not installed, two packages that ship one name, a class of the
+wrong kind, an import that fails or an option that is missing is ``Misconfigured``, with the section
+and the option, and km does not start.
+"""
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from oslo_config import cfg
+from stevedore.named import NamedExtensionManager
+
+from km.conf import plugins
+from km.errors import KmError, Misconfigured
+from km.interfaces import Plugin, RpcTransport, SecretStore
+
+LOG = logging.getLogger(__name__)
+
+#: Each kind of plugin: its name in INI sections, and the interface its classes must subclass.
+KINDS: dict[str, type[Plugin]] = {'secret_store': SecretStore, 'rpc_transport': RpcTransport}
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A plugin that some installed package offers.
+
+    :param error: why its class cannot be imported, or None.
+    """
+
+    kind: str
+    name: str
+    package: str
+    error: str | None
+
+
+class Registry:
+    """The plugins an operator enabled, open.
+
+    ``secret_stores`` maps the operator's names to stores; ``default_store`` is one of the names.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts):
+        """Find and instantiate what ``conf`` enables; ``open`` opens it.
+
+        :raises Misconfigured: see the module.
+        """
+        #: (kind, plugin, the operator's name) -> instance
+        self._made: dict[tuple[str, str, str], Plugin] = {}
+        self.secret_stores = {
+            name: self._make(conf, 'secret_store', f'secret_store:{name}', name)
+            for name in conf.secret_store.enabled}
+        self.default_store = conf.secret_store.default
+        if self.default_store not in self.secret_stores:
+            raise Misconfigured(f"[secret_store] default: '{self.default_store}' is not among "
+                                f"enabled = {', '.join(self.secret_stores)}.")
+        self.transport = self._make(conf, 'rpc_transport', 'rpc_transport', 'rpc_transport')
+
+    def open(self) -> None:
+        """Open every plugin; if one fails, those before it are closed again.
+
+        :raises Misconfigured, Unavailable: as the plugin says.
+        """
+        opened = []
+        try:
+            for plugin in self._made.values():
+                plugin.open()
+                opened.append(plugin)
+        except KmError:
+            for plugin in reversed(opened):
+                plugin.close()
+            raise
+
+    def close(self) -> None:
+        """Close every plugin; one that fails to is logged and does not keep the others open."""
+        for plugin in self._made.values():
+            try:
+                plugin.close()
+            except Exception:
+                LOG.exception('Plugin %s did not close.', plugin.name)
+
+    def instances_of(self, kind: str, plugin: str) -> dict[str, Plugin]:
+        """The enabled instances of an installed plugin, by the operator's names."""
+        return {name: made for (of, by, name), made in self._made.items() if (of, by) == (kind, plugin)}
+
+    def _make(self, conf: cfg.ConfigOpts, kind: str, section: str, name: str) -> Any:
+        if section not in conf:
+            conf.register_opts(plugins.INSTANCE_OPTIONS, group=section)
+        plugin = conf[section].plugin
+        if not plugin:
+            raise Misconfigured(f"[{section}] plugin is required: it names the plugin of '{name}'.")
+        try:
+            loaded = _load(kind, plugin)
+        except Misconfigured as error:
+            raise Misconfigured(f'[{section}] plugin: {error.sentence}') from None
+        made = self._made[kind, plugin, name] = loaded(name, _settings(conf, section, loaded))
+        return made
+
+
+def installed() -> Iterator[Installed]:
+    """Every plugin of every kind that is installed, whether enabled or not."""
+    for kind in KINDS:
+        names = {point.name for point in entry_points(group=_group(kind))}
+        for name in sorted(names):
+            try:
+                _load(kind, name)
+                error = None
+            except Misconfigured as failure:
+                error = failure.sentence
+            yield Installed(kind, name, _packages(kind, name), error)
+
+
+def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.ConfigOpts.GroupAttr:
+    conf.register_opts(plugin.options, group=section)
+    for option in plugin.options:
+        try:
+            value = conf[section][option.dest]
+        except (cfg.ConfigFileValueError, ValueError) as error:
+            raise Misconfigured(f'[{section}] {option.dest}: {error}.') from None
+        except cfg.RequiredOptError:
+            value = None
+        # oslo.config looks at `required` only while it parses, when these are not registered yet.
+        if option.required and value in (None, '', []):
+            raise Misconfigured(f'[{section}] {option.name} is required: {option.help}')
+    return conf[section]
+
+
+def _load(kind: str, name: str) -> type[Plugin]:
+    """The class behind an entry point, which one package offers and which can be instantiated."""
+    failures: list[BaseException] = []
+    found = NamedExtensionManager(
+        _group(kind), [name], on_missing_entrypoints_callback=None,
+        on_load_failure_callback=lambda _manager, _point, error: failures.append(error)).extensions
+    if failures:
+        raise Misconfigured(f"'{name}' of {_packages(kind, name)} cannot be imported "
+                            f'({type(failures[0]).__name__}: {failures[0]}).')
+    if not found:
+        names = ', '.join(sorted(point.name for point in entry_points(group=_group(kind))))
+        raise Misconfigured(f"'{name}' is not installed; there are: {names}.")
+    if len(found) > 1:
+        raise Misconfigured(f"'{name}' comes from {_packages(kind, name)}; uninstall all but one.")
+    loaded = found[0].plugin
+    if not (isinstance(loaded, type) and issubclass(loaded, KINDS[kind])):
+        raise Misconfigured(f"'{name}' of {_packages(kind, name)} is no {KINDS[kind].__name__}.")
+    if loaded.__abstractmethods__:
+        missing = ', '.join(sorted(loaded.__abstractmethods__))
+        raise Misconfigured(f"'{name}' of {_packages(kind, name)} lacks {missing}.")
+    return loaded
+
+
+def _group(kind: str) -> str:
+    return f'km.{kind}.v1'
+
+
+def _packages(kind: str, name: str) -> str:
+    # stevedore's cache of entry points forgets which distribution each came from.
+    points = entry_points(group=_group(kind), name=name)
+    return ' and '.join(sorted({point.dist.name for point in points if point.dist}))

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API's side of the door."""
+from collections.abc import Callable
+from typing import Any
+
+from km.identity import Identity
+from km.interfaces import RpcTransport
+from km.worker import envelope
+
+
+class Worker:
+    """Has lifecycle functions run, wherever the worker is."""
+
+    def __init__(self, transport: RpcTransport):
+        self._transport = transport
+
+    def call(self, task: Callable[..., Any], identity: Identity, **arguments: Any) -> Any:
+        """Run a function marked ``@task`` and return its answer.
+
+        The function is named, not run here, so that "go to definition" leads through the wire.
+
+        :raises KmError: what the task raised, or Unavailable if no worker answered.
+        """
+        return envelope.unpack_answer(self._transport.call(
+            envelope.pack_task(task.task, identity, arguments)))

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's side of the door: opens an envelope, runs the task in it, packs the answer."""
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from km.errors import KmError, Unexpected
+from km.identity import Identity
+from km.lifecycle import acls, metadata, secrets  # noqa: F401  importing them fills TASKS
+from km.lifecycle.context import TASKS, Context
+from km.worker import envelope
+
+LOG = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Runs tasks.
+
+    :param context: makes the ``Context`` of a task from who asked for it.
+    """
+
+    def __init__(self, context: Callable[[Identity | None], Context]):
+        self._context = context
+
+    def handle(self, message: bytes) -> bytes:
+        """Run the task in ``message``. Never raises: an error is an answer too."""
+        name = 'unknown'
+        try:
+            name, identity, arguments = envelope.unpack_task(message)
+            answer: Any = TASKS[name](self._context(identity), **arguments)
+            return envelope.pack_answer(answer)
+        except KmError as error:
+            return envelope.pack_error(error)
+        except Exception:
+            LOG.exception('Task %s failed in a way nobody foresaw.', name)
+            return envelope.pack_error(Unexpected('The worker failed.'))
