@@ -113,6 +113,14 @@ def installed() -> Iterator[Installed]:
             yield Installed(kind, name, _packages(kind, name), error)
 
 
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """The options of every installed plugin, for oslo-config-generator, as if each were enabled
+    under its own name."""
+    return [(f'{found.kind}:{found.name}',
+             [*plugins.INSTANCE_OPTIONS, *_load(found.kind, found.name).options])
+            for found in installed() if not found.error and found.kind == 'secret_store']
+
+
 def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.ConfigOpts.GroupAttr:
     conf.register_opts(plugin.options, group=section)
     for option in plugin.options:

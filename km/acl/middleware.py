@@ -61,6 +61,8 @@ class AccessControl:
         :raises NotFound, NoSuchMethod: there is none.
         """
         node, ids = self._routes, {}
+        if not environ['PATH_INFO'].isascii():
+            raise NotFound('')  # no name and no id in km is
         for segment in environ['PATH_INFO'].split('/'):
             if not segment:
                 continue

@@ -78,7 +78,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _INTEGER_DIGITS:
+    if len(digits.lstrip('-')) > _INTEGER_DIGITS:
         raise ValueError('out of range')
     return int(digits)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pecan
 from webob import Response
+from webob.multidict import MultiDict
 
 from km.acl.rules import NoSuchMethod
 from km.api.faults import NotAcceptable
@@ -18,15 +19,17 @@ verb = pecan.expose(content_type=None)
 
 
 class Request(pecan.Request):
-    """A request whose body is left alone: ``km.api.body`` reads it, once and strictly."""
+    """A request that Pecan finds no parameters in.
+
+    ``km.api.body`` and ``km.api.query`` read what there is, once and strictly; nothing a client
+    sends becomes an argument of a verb by its name.
+    """
+
+    GET = params = MultiDict()
 
     @property
     def json(self) -> Any:
         raise ValueError('see km.api.body')
-
-    @property
-    def params(self) -> Any:
-        return self.GET
 
 
 class Resource:

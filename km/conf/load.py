@@ -6,7 +6,9 @@ from importlib.metadata import version
 
 from oslo_config import cfg
 from oslo_log import log
+from oslo_middleware import cors, sizelimit
 from oslo_middleware import opts as middleware
+from oslo_middleware.healthcheck import opts as healthcheck_options
 from oslo_policy import opts as policy
 
 from km.conf import api, database, plugins, worker
@@ -29,31 +31,33 @@ def list_opts() -> list:
     return [(group, list(options)) for group, options in _GROUPS]
 
 
+def set_library_defaults() -> None:
+    """What km wants of its libraries where their own default would not do; once a process is enough.
+
+    oslo-config-generator calls this too, so the sample shows the same defaults.
+    """
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), 'alembic=WARNING'])
+    cors.set_defaults(
+        allow_headers=['X-Auth-Token', 'OpenStack-API-Version', 'Content-Encoding'],
+        expose_headers=['X-OpenStack-Request-ID', 'OpenStack-API-Version', 'Location'],
+        allow_methods=['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
+    cfg.set_defaults(sizelimit.OPTS, max_request_body_size=MAX_REQUEST_BODY_BYTES)
+    cfg.set_defaults(healthcheck_options.HEALTHCHECK_OPTS, backends=['disable_by_file'])
+    cfg.set_defaults(healthcheck_options.DISABLE_BY_FILE_OPTS,
+                     disable_by_file_path='/etc/km/healthcheck_disable')
+
+
 def new() -> cfg.ConfigOpts:
     """A ConfigOpts that knows km's options and those of the libraries in its pipeline, unread."""
+    set_library_defaults()
     conf = cfg.ConfigOpts()
-    for group, options in _GROUPS:
-        conf.register_opts(options, group=group)
     log.register_options(conf)
     for group, options in (
-            *policy.list_opts(), *middleware.list_opts_cors(), *middleware.list_opts_sizelimit(),
-            *middleware.list_opts_http_proxy_to_wsgi(), *middleware.list_opts_healthcheck()):
+            *_GROUPS, *policy.list_opts(), *middleware.list_opts_cors(),
+            *middleware.list_opts_sizelimit(), *middleware.list_opts_http_proxy_to_wsgi(),
+            *middleware.list_opts_healthcheck()):
         conf.register_opts(options, group=group)
-    _set_defaults(conf)
     return conf
-
-
-def _set_defaults(conf: cfg.ConfigOpts) -> None:
-    """What km wants of its libraries where their own default would not do."""
-    conf.set_default('max_request_body_size', MAX_REQUEST_BODY_BYTES, group='oslo_middleware')
-    conf.set_default('backends', ['disable_by_file'], group='healthcheck')
-    conf.set_default('disable_by_file_path', '/etc/km/healthcheck_disable', group='healthcheck')
-    conf.set_default('default_log_levels', [*log.get_default_log_levels(), 'alembic=WARNING'])
-    conf.set_default('expose_headers', ['X-OpenStack-Request-ID', 'OpenStack-API-Version',
-                                        'Location'], group='cors')
-    conf.set_default('allow_methods', ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], group='cors')
-    conf.set_default('allow_headers', ['X-Auth-Token', 'OpenStack-API-Version', 'Content-Encoding'],
-                     group='cors')
 
 
 def load(arguments: Sequence[str] = (), files: Sequence[str] | None = None) -> cfg.ConfigOpts:

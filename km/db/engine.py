@@ -95,10 +95,11 @@ def _unavailable(context) -> None:
             context.sqlalchemy_exception, IntegrityError) and (
             context.is_disconnect or isinstance(
                 context.sqlalchemy_exception, sa.exc.OperationalError)):
-        context.chained_exception = Unavailable('The metadata database does not answer.')
+        raise Unavailable('The metadata database does not answer.') from None
 
 
 def _sqlite(connection, _record) -> None:
     connection.execute('PRAGMA journal_mode=WAL')
     connection.execute('PRAGMA synchronous=FULL')
     connection.execute('PRAGMA foreign_keys=ON')
+    connection.execute('PRAGMA case_sensitive_like=ON')

@@ -15,6 +15,7 @@ def open_plugin(plugin: type[AnyPlugin], **settings: Any) -> AnyPlugin:
     :raises KmError: as its ``open`` does.
     """
     conf = cfg.ConfigOpts()
+    conf.register_group(cfg.OptGroup('plugin'))
     conf.register_opts(plugin.options, group='plugin')
     for name, value in settings.items():
         conf.set_override(name, value, group='plugin')

@@ -78,7 +78,7 @@ def connect(url: str, max_connections: int) -> sa.Engine:
 def _unavailable(context) -> None:
     if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
             context.sqlalchemy_exception, IntegrityError | ProgrammingError):
-        context.chained_exception = Unavailable('The secret store cannot reach its database.')
+        raise Unavailable('The secret store cannot reach its database.') from None
 
 
 def _durable(connection, _record) -> None:

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sweep in the background."""
+import time
+
+from km.worker.sweeper import Sweeper
+
+
+def wait_until(ready):
+    for _ in range(500):
+        if ready():
+            return
+        time.sleep(0.01)
+    raise AssertionError('it did not happen')
+
+
+def test_it_sweeps_right_away_and_again_until_it_is_stopped(house, ann, clock):
+    path = ann.secret(expiration='2030-01-01T13:00:00')
+    clock.forward(hours=2)
+    sweeper = Sweeper(house.context(None), seconds=0.01)
+    sweeper.start()
+    count = 'SELECT count(*) FROM secrets'
+    with house.database.statement() as connection:
+        wait_until(lambda: connection.exec_driver_sql(count).scalar() == 0)
+    sweeper.stop()
+    assert ann.get(path).status_int == 404
+
+
+def test_a_sweep_that_fails_is_logged_and_the_next_one_comes(caplog):
+    sweeper = Sweeper(context=None, seconds=0.001)
+    sweeper.start()
+    wait_until(lambda: caplog.text.count('The sweep failed') > 1)
+    sweeper.stop()
+
+
+def test_a_sweeper_that_never_began_stops_at_once():
+    Sweeper(context=None, seconds=60).stop()
