@@ -4,38 +4,36 @@
 A request passes, from outside to inside:
 
 1.  request id: every later line and answer can name it;
-2.  request log: outside whatever can fail, so that it logs the status that was sent;
-3.  faults: every error from here on leaves in the contract's shape;
-4.  proxy headers, only if enabled: what follows sees the scheme and host the client used;
-5.  size limit: nobody further in reads a body without bound;
-6.  CORS: answers preflights, which never carry credentials;
-7.  ``/healthcheck`` and the version list at ``/``: open to everybody;
+2.  request log: outside whatever can fail, so that it logs, and audits, the status that was sent;
+3.  proxy headers, only if enabled: what follows sees the scheme and host the client used;
+4.  CORS: answers preflights, which never carry credentials, and decorates errors too;
+5.  faults: every error from here on leaves in the contract's shape;
+6.  size limit: nobody further in reads a body without bound;
+7.  doors: ``/healthcheck`` and the version list at ``/`` are open to everybody;
 8.  authentication: client-sent identity headers off, then ``[api] auth_strategy``, then ``Identity``;
-9.  microversion: every answer to somebody known says which was spoken;
-10. faults again, so that errors from further in carry the microversion too;
-11. the ACL: no controller runs for what is not allowed;
-12. the Pecan app.
+9.  microversion: every answer from here on says which was spoken;
+10. the ACL: no controller runs for what is not allowed;
+11. the Pecan app.
 """
 import logging
 import resource
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from oslo_config import cfg
 from oslo_log import log
 from oslo_middleware import CORS, Healthcheck, HTTPProxyToWSGI, RequestBodySizeLimiter, RequestId
+from oslo_utils import timeutils
 
 from km.acl.decision import Policy
 from km.acl.middleware import AccessControl
 from km.api import root
-from km.api.authentication import authenticated
+from km.api.authentication import Doors, authenticated
 from km.api.faults import Faults
 from km.api.requestlog import RequestLog
+from km.api.resource import House, Links
 from km.api.versions import Microversions, VersionList
 from km.db.engine import Database
-from km.errors import NotFound
-from km.identity import Identity
 from km.lifecycle.context import Context
 from km.registry import Registry
 from km.worker.client import Worker
@@ -59,23 +57,19 @@ class Deployment:
         :raises Unavailable: a database or a backend does not answer.
         """
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
-        self.conf, self.clock = conf, clock or (lambda: datetime.now(UTC).replace(tzinfo=None))
+        self.conf, self.clock = conf, clock or timeutils.utcnow
         self.policy = Policy(conf)
         self.database = database(conf)
         self.database.require_schema()
         self.registry = Registry(conf)
         self.registry.open()
+        self.context = Context(
+            stores=self.registry.secret_stores, default_store=self.registry.default_store,
+            statement=self.database.statement, transaction=self.database.transaction,
+            clock=self.clock, intent_timeout=timedelta(seconds=conf.worker.intent_timeout_seconds))
         self.registry.transport.serve(Dispatcher(self.context).handle)
-        self.sweeper = Sweeper(self.context(None), conf.worker.sweep_seconds)
+        self.sweeper = Sweeper(self.context, conf.worker.sweep_seconds)
         self.application = self._pipeline()
-
-    def context(self, identity: Identity | None) -> Context:
-        """What a task for ``identity`` works with."""
-        return Context(
-            identity=identity, stores=self.registry.secret_stores,
-            default_store=self.registry.default_store, statement=self.database.statement,
-            transaction=self.database.transaction, clock=self.clock,
-            intent_timeout=timedelta(seconds=self.conf.worker.intent_timeout_seconds))
 
     def start(self) -> None:
         """Begin to sweep, and say what an operator should know."""
@@ -93,34 +87,18 @@ class Deployment:
 
     def _pipeline(self) -> Callable:
         conf = self.conf
-        app: Callable = root.application(root.House(
-            worker=Worker(self.registry.transport), database=self.database, options=conf.api,
-            clock=self.clock))
+        links = Links(conf.api.host_href)
+        app: Callable = root.application(House(
+            worker=Worker(self.registry.transport), database=self.database, links=links,
+            options=conf.api, clock=self.clock))
         app = AccessControl(app, policy=self.policy, database=self.database, clock=self.clock)
-        app = authenticated(Microversions(Faults(app)), conf)
-        app = _Doors(v1=app, versions=Microversions(VersionList(conf.api.host_href)),
-                     health=Healthcheck(None, conf))
-        app = RequestBodySizeLimiter(CORS(app, conf), conf)
+        app = authenticated(Microversions(app), conf)
+        app = Doors({'': Microversions(VersionList(links)), '/healthcheck': Healthcheck(None, conf)},
+                    guarded=app)
+        app = CORS(Faults(RequestBodySizeLimiter(app, conf)), conf)
         if conf.oslo_middleware.enable_proxy_headers_parsing:
             app = HTTPProxyToWSGI(app, conf)
-        return RequestId(RequestLog(Faults(app)), conf)
-
-
-class _Doors:
-    """WSGI app: which paths need no identity, and which are not there at all."""
-
-    def __init__(self, *, v1: Callable, versions: Callable, health: Callable):
-        self._v1, self._versions, self._health = v1, versions, health
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        path = environ['PATH_INFO'].rstrip('/')
-        if path == '/v1' or path.startswith('/v1/'):
-            return self._v1(environ, start_response)
-        if path == '':
-            return self._versions(environ, start_response)
-        if path == '/healthcheck':
-            return self._health(environ, start_response)
-        raise NotFound('')
+        return RequestId(RequestLog(app), conf)
 
 
 def database(conf: cfg.ConfigOpts) -> Database:

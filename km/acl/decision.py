@@ -7,7 +7,7 @@ It depends on the token and the database alone. No header, query or body ever ge
 from collections.abc import Mapping
 
 from oslo_config import cfg
-from oslo_policy.policy import Enforcer
+from oslo_policy.policy import Enforcer, InvalidDefinitionError
 from sqlalchemy import Row
 
 from km.acl.policies import list_rules
@@ -29,21 +29,38 @@ class Policy:
     def __init__(self, conf: cfg.ConfigOpts):
         """Read the rules.
 
-        :raises Misconfigured: ``policy.yaml`` cannot be read.
+        :raises Misconfigured: ``policy.yaml`` is named and not there, cannot be read, or says
+            something that would let everybody or nobody through by accident.
         """
         self._enforcer = Enforcer(conf)
         self._enforcer.register_defaults(list_rules(secure=conf.oslo_policy.enforce_new_defaults))
         try:
             self._enforcer.load_rules()
-        except (ValueError, OSError, cfg.Error) as error:
-            raise Misconfigured(f'[oslo_policy] policy_file: it cannot be read: {error}') from None
+            self._enforcer.check_rules(raise_on_violation=True)
+        except (ValueError, TypeError, AttributeError, OSError, cfg.Error,
+                InvalidDefinitionError) as error:
+            raise _misconfigured(f'it cannot be used: {error}') from None
+        self._refuse_accidents(conf)
         self._enforcer.use_conf = False  # or each decision would look at the files again
+
+    def _refuse_accidents(self, conf: cfg.ConfigOpts) -> None:
+        named = conf.get_location('policy_file', 'oslo_policy').location
+        if named is not cfg.Locations.opt_default and not self._enforcer.policy_path:
+            raise _misconfigured(f'{conf.oslo_policy.policy_file} is not there.')
+        actions = {rule.name for rule in list_rules()}
+        for name, rule in self._enforcer.file_rules.items():
+            if not isinstance(rule.check_str, str):
+                raise _misconfigured(f"the rule of '{name}' is no text; to let everybody through, "
+                                     'write "@".')
+            if ':' in name and name not in actions:
+                raise _misconfigured(f"there is no action '{name}'.")
 
     def allowed(self, identity: Identity, action: str, target: Target = NOTHING) -> bool:
         """Whether the rule of ``action`` lets ``identity`` act on ``target``; no rule, no right."""
-        return bool(self._enforcer.enforce(action, target, {
-            'user_id': identity.user_id, 'project_id': identity.project_id,
-            'roles': identity.roles}))
+        token = {'project_id': identity.project_id, 'roles': identity.roles}
+        if identity.user_id:  # or nobody would be the owner of what nobody created
+            token['user_id'] = identity.user_id
+        return bool(self._enforcer.enforce(action, target, token))
 
     def sees_private(self, identity: Identity, action: str) -> bool:
         """Whether ``identity`` may do ``action`` to what others in its project keep private."""
@@ -59,3 +76,7 @@ def secret_target(row: Row) -> Target:
         'target.secret.creator_id': row.creator_id or '',
         'target.secret.read_project_access': bool(row.project_access),
         'target.secret.read': 'read' if row.read_by_acl else ''}
+
+
+def _misconfigured(said: str) -> Misconfigured:
+    return Misconfigured(f'[oslo_policy] policy_file: {said}')

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where km asks whether a request is allowed, and the audit record of the answers.
+"""The one place where km asks whether a request is allowed.
 
 Match the route, fetch the target by the ids in the path, decide, pass on. What travels on is
 ``km.rule``, ``km.target`` (the row, so that nobody fetches it twice) and, for a list of secrets,
-``km.sees_private``. Unknown is 404, foreign is 403, and it is said here only.
+``km.sees_private``; the audit record is written from them by ``km.api.requestlog``. Unknown is 404,
+foreign is 403, and it is said here only.
 """
-import logging
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -20,8 +20,6 @@ from km.db import secrets
 from km.db.engine import Database
 from km.errors import Forbidden, NotFound
 from km.identity import Identity
-
-AUDIT = logging.getLogger('km.audit')
 
 #: Version 4, lower case, dashed: what km hands out, and so all it can know.
 _UUID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z')
@@ -35,7 +33,7 @@ class AccessControl:
     """
 
     def __init__(self, app: Callable, *, policy: Policy, database: Database,
-                 clock: Callable[[], datetime] = lambda: datetime.now(UTC).replace(tzinfo=None)):
+                 clock: Callable[[], datetime]):
         self._app, self._policy, self._database, self._clock = app, policy, database, clock
         self._routes = _tree(RULES)
 
@@ -46,14 +44,11 @@ class AccessControl:
         environ['km.target'] = row = self._fetch(ids, identity)
         target = NOTHING if row is None else secret_target(row)
         if not self._policy.allowed(identity, rule.action, target):
-            _audit(rule, identity, ids.get('secret_id'), 'denied')
             raise Forbidden(f'{rule.operation} attempt not allowed - '
                             'please review your user/project privileges')
         if rule.action == SECRETS_GET:
             environ['km.sees_private'] = self._policy.sees_private(identity, SECRET_GET)
-        if not rule.audited:
-            return self._app(environ, start_response)
-        return self._audited(environ, start_response, ids.get('secret_id'))
+        return self._app(environ, start_response)
 
     def _match(self, environ: dict[str, Any]) -> tuple[Rule, dict[str, str]]:
         """The rule of a request and the ids in its path.
@@ -93,27 +88,6 @@ class AccessControl:
         if row is None:
             raise NotFound('Secret not found.')
         return row
-
-    def _audited(self, environ: dict[str, Any], start_response: Callable,
-                 secret_id: str | None) -> Any:
-        rule, identity = environ['km.rule'], environ['km.identity']
-
-        def respond(status: str, headers: list, exc_info: Any = None) -> Any:
-            made = secret_id or dict(headers).get('Location', '').rpartition('/')[2]
-            _audit(rule, identity, made, status[:3])
-            return start_response(status, headers, exc_info)
-
-        try:
-            return self._app(environ, respond)
-        except Exception as error:
-            _audit(rule, identity, secret_id, type(error).__name__)
-            raise
-
-
-def _audit(rule: Rule, identity: Identity, secret_id: str | None, outcome: str) -> None:
-    AUDIT.info('%s "%s" secret=%s user=%s project=%s outcome=%s request=%s',
-               rule.action, rule.operation, secret_id or '-', identity.user_id,
-               identity.project_id, outcome, identity.request_id)
 
 
 def _accepts_json(accept: str | None) -> bool:

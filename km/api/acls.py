@@ -5,9 +5,8 @@ from typing import Any
 import pecan
 from webob import Response
 
-from km.api import body, hrefs, schemas
-from km.api.resource import shown, verb
-from km.api.secrets import HouseResource
+from km.api import body, schemas
+from km.api.resource import HouseResource, shown, verb
 from km.db import acls as rows
 from km.db.models import SECRET
 from km.lifecycle import acls
@@ -61,4 +60,4 @@ class SecretAcl(HouseResource):
                   object_id=secret_id)
 
     def _ref(self, secret_id: str) -> Response:
-        return shown({'acl_ref': hrefs.acl(self.root, secret_id)})
+        return shown({'acl_ref': self.links.secret(pecan.request.environ, secret_id, 'acl')})

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The strategies of ``[api] auth_strategy``. Each wraps an app and leaves ``km.identity`` for it."""
+"""Who asks: the strategies of ``[api] auth_strategy``, and the paths that need none.
+
+Each strategy wraps an app and leaves ``km.identity`` in the environ for it, made from what it found
+out and from nothing else a client sent.
+"""
 import ipaddress
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keystonemiddleware.auth_token import AuthProtocol
@@ -10,9 +15,14 @@ from oslo_middleware import basic_auth
 from oslo_middleware.exceptions import ConfigInvalid
 from webob import exc
 
-from km.api.context import KeystoneIdentity, StripIdentity, identity
-from km.errors import Forbidden, Invalid, Misconfigured, Unauthenticated
+from km.errors import Forbidden, Invalid, Misconfigured, NotFound, Unauthenticated
+from km.identity import Identity
 
+# What auth_token sets, and what a client therefore must not: X-Roles, X-Project-Id, X-User-Name,
+# X-Service-Roles, OpenStack-System-Scope and their kin. A proxy's X-Forwarded-* are not among them.
+_IDENTITY_HEADER = re.compile(
+    r'HTTP_(X_(SERVICE_)?(IDENTITY_STATUS|USER|ROLES?|PROJECT|TENANT|DOMAIN)|X_IS_ADMIN|'
+    r'X_SERVICE_CATALOG|OPENSTACK_SYSTEM_SCOPE)')
 _NOAUTH_HEADERS = frozenset(('HTTP_X_PROJECT_ID', 'HTTP_X_USER_ID', 'HTTP_X_ROLES'))
 
 
@@ -27,6 +37,59 @@ def authenticated(app: Callable, conf: cfg.ConfigOpts) -> Callable:
     if strategy == 'http_basic':
         return StripIdentity(HttpBasic(app, conf))
     return StripIdentity(NoAuth(app, conf), keep=_NOAUTH_HEADERS)
+
+
+class Doors:
+    """WSGI app: the paths that are open to everybody, the one that is guarded, and no other.
+
+    :param open_to_all: apps by path.
+    :param guarded: the app at ``/v1`` and below.
+    """
+
+    def __init__(self, open_to_all: Mapping[str, Callable], guarded: Callable):
+        self._open_to_all, self._guarded = open_to_all, guarded
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
+        path = environ['PATH_INFO'].rstrip('/')
+        if path == '/v1' or path.startswith('/v1/'):
+            return self._guarded(environ, start_response)
+        if path in self._open_to_all:
+            return self._open_to_all[path](environ, start_response)
+        raise NotFound('')
+
+
+class StripIdentity:
+    """WSGI middleware: removes every header that could pass for somebody's identity.
+
+    :param keep: environ names that the strategy behind it reads from the client on purpose.
+    """
+
+    def __init__(self, app: Callable, keep: frozenset[str] = frozenset()):
+        self._app, self._keep = app, keep
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
+        for name in [name for name in environ if name.startswith('HTTP_')]:
+            if name not in self._keep and _IDENTITY_HEADER.match(name):
+                del environ[name]
+        return self._app(environ, start_response)
+
+
+class KeystoneIdentity:
+    """WSGI middleware behind ``auth_token``: its headers become ``km.identity``.
+
+    :raises Unauthenticated: the token is not scoped to a project.
+    """
+
+    def __init__(self, app: Callable):
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
+        project_id = environ.get('HTTP_X_PROJECT_ID')
+        if not project_id:
+            raise Unauthenticated('The token is not scoped to a project.')
+        environ['km.identity'] = identity(
+            environ, environ.get('HTTP_X_USER_ID'), project_id, environ.get('HTTP_X_ROLES', ''))
+        return self._app(environ, start_response)
 
 
 class HttpBasic:
@@ -86,3 +149,15 @@ def is_loopback(address: str | None) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == 'localhost'
+
+
+def identity(environ: dict[str, Any], user_id: str | None, project_id: str,
+             roles: str) -> Identity:
+    """An identity from plain values; an empty user is none.
+
+    :param roles: names, separated by commas.
+    """
+    return Identity(
+        user_id=user_id or None, project_id=project_id,
+        roles=tuple(role.strip().lower() for role in roles.split(',') if role.strip()),
+        request_id=environ.get('openstack.request_id', ''))

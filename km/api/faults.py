@@ -56,7 +56,8 @@ _OTHERWISE = {
 class Faults:
     """WSGI middleware that renders whatever goes wrong further in.
 
-    It also gives km's shape to errors that libraries in the pipeline answered in their own.
+    It also gives km's shape to errors that libraries in the pipeline answered in their own, and adds
+    ``km.spoken`` to every answer.
     """
 
     def __init__(self, app: Callable):
@@ -69,31 +70,33 @@ class Faults:
             if status[0] in '45' and not _is_json(headers):
                 held.append((status, headers))
                 return lambda _: None
-            return start_response(status, headers, exc_info)
+            return start_response(status, headers + environ.get('km.spoken', []), exc_info)
 
         try:
             body = self._app(environ, respond)
+            if not held:
+                return body
+            if hasattr(body, 'close'):
+                body.close()
+            status, headers = held[0]
+            code, description, headers = int(status[:3]), None, _kept(headers)
         except errors.KmError as error:
-            return self._known(error, environ, start_response)
+            code, description, headers = _known(error, environ)
         except Exception:
             LOG.exception('Request %s failed in a way nobody foresaw.',
                           environ.get('openstack.request_id', '-'))
-            return _send(start_response, 500, _failure(environ))
-        if not held:
-            return body
-        if hasattr(body, 'close'):
-            body.close()
-        status, headers = held[0]
-        return _send(start_response, int(status[:3]), None, _kept(headers))
+            code, description, headers = 500, _failure(environ), []
+        return _send(start_response, code, description, headers + environ.get('km.spoken', []))
 
-    def _known(self, error: errors.KmError, environ: dict, start_response: Callable):
-        status = STATUS.get(type(error))
-        if status is None:
-            LOG.error('%s: %s', type(error).__name__, error.sentence)
-            return _send(start_response, 500, _failure(environ))
-        if isinstance(error, errors.Unavailable):
-            LOG.warning('Unavailable: %s', error.sentence)
-        return _send(start_response, status, _told(error, environ), _headers(error))
+
+def _known(error: errors.KmError, environ: dict) -> tuple[int, str | None, list]:
+    status = STATUS.get(type(error))
+    if status is None:
+        LOG.error('%s: %s', type(error).__name__, error.sentence)
+        return 500, _failure(environ), []
+    if isinstance(error, errors.Unavailable):
+        LOG.warning('Unavailable: %s', error.sentence)
+    return status, _told(error, environ), _headers(error)
 
 
 def _told(error: errors.KmError, environ: dict) -> str | None:

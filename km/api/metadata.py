@@ -3,15 +3,21 @@
 import pecan
 from webob import Response
 
-from km.api import body, hrefs, schemas
-from km.api.resource import created, nothing, shown, verb
-from km.api.secrets import HouseResource
+from km.api import body, schemas
+from km.api.resource import HouseResource, created, nothing, shown, verb
 from km.db import metadata as rows
 from km.errors import NotFound
 from km.lifecycle import metadata
 
 
-class Metadata(HouseResource):
+class MetadataResource(HouseResource):
+    """What both have."""
+
+    def _link(self, secret_id: str, key: str) -> str:
+        return self.links.secret(pecan.request.environ, secret_id, 'metadata', key)
+
+
+class Metadata(MetadataResource):
     """``/v1/secrets/{secret_id}/metadata``"""
 
     @verb
@@ -26,7 +32,7 @@ class Metadata(HouseResource):
         pairs = schemas.metadata(body.read(pecan.request))
         self.call(metadata.replace, pecan.request.environ['km.identity'],
                   secret_id=secret_id, pairs=pairs)
-        href = hrefs.metadata(self.root, secret_id)
+        href = self.links.secret(pecan.request.environ, secret_id, 'metadata')
         return created({'metadata_ref': href}, href)
 
     @verb
@@ -35,11 +41,10 @@ class Metadata(HouseResource):
         key, value = schemas.metadatum(body.read(pecan.request))
         self.call(metadata.add, pecan.request.environ['km.identity'],
                   secret_id=secret_id, key=key, value=value)
-        return created({'key': key, 'value': value},
-                       f'{hrefs.metadata(self.root, secret_id)}/{key}')
+        return created({'key': key, 'value': value}, self._link(secret_id, key))
 
 
-class Metadatum(HouseResource):
+class Metadatum(MetadataResource):
     """``/v1/secrets/{secret_id}/metadata/{key}``"""
 
     @verb
@@ -59,8 +64,7 @@ class Metadatum(HouseResource):
     @verb
     def post(self, secret_id: str, key: str) -> Response:
         """Add a pair or change it: what python-barbicanclient sends to add one; 201."""
-        return created(self._put(secret_id, key, create=True),
-                       f'{hrefs.metadata(self.root, secret_id)}/{key.lower()}')
+        return created(self._put(secret_id, key, create=True), self._link(secret_id, key.lower()))
 
     @verb
     def delete(self, secret_id: str, key: str) -> Response:

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line in the log for every request."""
+"""One line in the log for every request, and the audit record.
+
+Both are written outside everything that can fail, so that what they tell is what the client was told.
+No line has a query, a header or a body: they may hold what is nobody else's business.
+"""
 import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 LOG = logging.getLogger(__name__)
+AUDIT = logging.getLogger('km.audit')
 
 
 class RequestLog:
-    """WSGI middleware outside everything that can fail, so that the status it logs is the one sent.
+    """WSGI middleware that logs ``km.identity`` and ``km.rule`` as those within left them.
 
-    The line has no query and no header: both may hold what is nobody else's business.
+    Audited is what its rule says, and every denial: who did what to which secret, and the outcome.
     """
 
     def __init__(self, app: Callable):
@@ -19,17 +24,26 @@ class RequestLog:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
         began, path = time.perf_counter(), environ.get('PATH_INFO', '')
-        sent = ''
+        status, location = '', ''
 
-        def respond(status: str, headers: list, exc_info: Any = None) -> Any:
-            nonlocal sent
-            sent = status[:3]
-            return start_response(status, headers, exc_info)
+        def respond(sent: str, headers: list, exc_info: Any = None) -> Any:
+            nonlocal status, location
+            status = sent[:3]
+            if status == '201':
+                location = dict(headers).get('Location', '')
+            return start_response(sent, headers, exc_info)
 
         body = self._app(environ, respond)
-        identity = environ.get('km.identity')
-        LOG.info('%s user=%s project=%s %s %r %s %.1fms',
-                 environ.get('openstack.request_id', '-'), identity and identity.user_id,
-                 identity and identity.project_id, environ['REQUEST_METHOD'], path, sent,
-                 (time.perf_counter() - began) * 1000)
+        identity, rule = environ.get('km.identity'), environ.get('km.rule')
+        user, project = (identity.user_id, identity.project_id) if identity else ('-', '-')
+        request_id = environ.get('openstack.request_id', '-')
+        if rule and (rule.audited or status == '403'):
+            row = environ.get('km.target')
+            AUDIT.info(
+                '%s "%s" secret=%s owner=%s user=%s project=%s outcome=%s request=%s', rule.action,
+                rule.operation, row.id if row else location.rpartition('/')[2] or '-',
+                row.project_id if row else project, user, project,
+                'denied' if status == '403' else status, request_id)
+        LOG.info('%s user=%s project=%s %s %r %s %.1fms', request_id, user, project,
+                 environ['REQUEST_METHOD'], path, status, (time.perf_counter() - began) * 1000)
         return body

@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Pecan finds a controller in km: a class is a path, its methods are the verbs.
+"""How Pecan finds a controller in km, and what controllers answer with: responses and links.
+
+A class is a path, its methods are the verbs.
 
 Pecan's own ``RestController`` lets a query parameter ``_method`` stand for another verb than the one
 the ACL middleware saw, and spends several times as long on finding a method as on calling it.
 """
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pecan
+from oslo_config import cfg
 from webob import Response
 from webob.multidict import MultiDict
 
 from km.acl.rules import NoSuchMethod
 from km.api.faults import NotAcceptable
+from km.db.engine import Database
 from km.errors import NotFound
+from km.worker.client import Worker
 
 #: Marks a verb for Pecan. What it returns is a whole Response, so Pecan negotiates nothing.
 verb = pecan.expose(content_type=None)
@@ -67,6 +75,46 @@ class Resource:
             raise NotAcceptable('')
         request.pecan['content_type'] = 'application/json'  # or Pecan would negotiate one
         return found, ids
+
+
+class Links:
+    """The URLs km hands out: absolute, the id last, no trailing slash.
+
+    :param host_href: what each begins with; None for what the request was sent to.
+    """
+
+    def __init__(self, host_href: str | None):
+        self._host_href = host_href and host_href.rstrip('/')
+
+    def base(self, environ: dict[str, Any]) -> str:
+        """What every link in the answer to a request begins with."""
+        return self._host_href or pecan.Request(environ).application_url.rstrip('/')
+
+    def secret(self, environ: dict[str, Any], secret_id: str, *rest: str) -> str:
+        """``secret_ref``; with ``rest``, a link to what is below it."""
+        return '/'.join((self.base(environ), 'v1/secrets', secret_id, *rest))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What controllers work with.
+
+    :param options: the ``[api]`` section.
+    """
+
+    worker: Worker
+    database: Database
+    links: Links
+    options: cfg.ConfigOpts.GroupAttr
+    clock: Callable[[], datetime]
+
+
+class HouseResource(Resource):
+    """A resource with the means to do something."""
+
+    def __init__(self, house: House, **tree: Any):
+        super().__init__(**tree)
+        self.house, self.links, self.call = house, house.links, house.worker.call
 
 
 def shown(body: Any, status: int = 200) -> Response:

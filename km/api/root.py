@@ -1,44 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of resources, and the Pecan application around it."""
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 
 import pecan
-from oslo_config import cfg
 from webob import Response
 
 from km.api import acls, metadata, secrets, versions
-from km.api.resource import Request, Resource, shown, verb
-from km.db.engine import Database
-from km.worker.client import Worker
+from km.api.resource import House, HouseResource, Request, Resource, shown, verb
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """What controllers work with.
-
-    :param options: the ``[api]`` section.
-    """
-
-    worker: Worker
-    database: Database
-    options: cfg.ConfigOpts.GroupAttr
-    clock: Callable[[], datetime]
-
-
-class V1(Resource):
+class V1(HouseResource):
     """``/v1``"""
-
-    def __init__(self, house: House, **children: Resource):
-        super().__init__(**children)
-        self._house = house
 
     @verb
     def get(self) -> Response:
         """The version document."""
         return shown({'version': versions.document(
-            pecan.request.environ, self._house.options.host_href)})
+            pecan.request.environ, self.house.links)})
 
 
 def tree(house: House) -> Resource:

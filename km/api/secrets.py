@@ -7,8 +7,8 @@ from sqlalchemy import Row
 from webob import Response
 
 from km.acl.rules import SECRET_DECRYPT
-from km.api import body, hrefs, payload, query, schemas, versions
-from km.api.resource import Resource, created, nothing, shown, verb
+from km.api import body, payload, query, schemas, versions
+from km.api.resource import HouseResource, Links, created, nothing, shown, verb
 from km.db import secrets as rows
 from km.errors import NotFound
 from km.lifecycle import secrets
@@ -18,20 +18,6 @@ _SORTABLE = frozenset(('algorithm', 'bit_length', 'created', 'expiration', 'mode
                        'secret_type', 'status', 'updated'))
 _TEXT_FILTERS = {'name': 'name', 'alg': 'algorithm', 'mode': 'mode'}
 _TIME_FILTERS = ('created', 'updated', 'expiration')
-
-
-class HouseResource(Resource):
-    """A resource with the means to do something."""
-
-    def __init__(self, house: Any, **tree: Any):
-        super().__init__(**tree)
-        self.house = house
-        self.call = house.worker.call
-
-    @property
-    def root(self) -> str:
-        """What links in this response begin with."""
-        return hrefs.base(pecan.request.environ, self.house.options.host_href)
 
 
 class Secrets(HouseResource):
@@ -48,10 +34,10 @@ class Secrets(HouseResource):
                 connection, *_conditions(environ, asked), now=self.house.clock(),
                 order=query.order(asked['sort'], _SORTABLE) if asked.get('sort') else (),
                 limit=page.limit, offset=page.offset)
-        root = self.root
+        url = f'{self.links.base(environ)}/v1/secrets'
         return shown({
-            'secrets': [described(row, root, environ['km.microversion']) for row in found],
-            'total': total, **page.links(f'{root}/v1/secrets', asked, total)})
+            'secrets': [described(row, environ, self.links) for row in found],
+            'total': total, **page.links(url, asked, total)})
 
     @verb
     def post(self) -> Response:
@@ -64,7 +50,7 @@ class Secrets(HouseResource):
                 told['payload'], told.get('payload_content_type'),
                 told.get('payload_content_encoding'), limit=options.max_payload_bytes)
         secret_id = self.call(secrets.create, request.environ['km.identity'], **new)
-        href = hrefs.secret(self.root, secret_id)
+        href = self.links.secret(request.environ, secret_id)
         return created({'secret_ref': href}, href)
 
 
@@ -79,7 +65,7 @@ class Secret(HouseResource):
         environ = pecan.request.environ
         if environ['km.rule'].action == SECRET_DECRYPT:
             return _payload(self.call, environ)
-        return shown(described(environ['km.target'], self.root, environ['km.microversion']))
+        return shown(described(environ['km.target'], environ, self.links))
 
     @verb
     def put(self, secret_id: str) -> Response:
@@ -113,7 +99,7 @@ class Payload(HouseResource):
         return _payload(self.call, pecan.request.environ)
 
 
-def described(row: Row, root: str, microversion: tuple[int, int]) -> dict[str, Any]:
+def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]:
     """A secret as clients see it. There is no further key: clients choke on those they don't know."""
     told = {
         'created': row.created.isoformat(),
@@ -126,11 +112,11 @@ def described(row: Row, root: str, microversion: tuple[int, int]) -> dict[str, A
         'bit_length': row.bit_length,
         'mode': row.mode,
         'creator_id': row.creator_id,
-        'secret_ref': hrefs.secret(root, row.id),
+        'secret_ref': links.secret(environ, row.id),
     }
     if row.reference is not None:
         told['content_types'] = {'default': row.content_type}
-    if microversion >= versions.CONSUMERS:
+    if environ['km.microversion'] >= versions.CONSUMERS:
         told['consumers'] = []
     return told
 

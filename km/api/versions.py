@@ -9,8 +9,8 @@ import microversion_parse
 from webob import Request, Response
 
 from km.acl.rules import NoSuchMethod
-from km.api import hrefs
 from km.api.faults import NotAcceptable
+from km.api.resource import Links
 from km.errors import Malformed
 
 SERVICE = 'key-manager'
@@ -26,19 +26,15 @@ _MEDIA_TYPES = [{'base': 'application/json',
 
 
 class Microversions:
-    """WSGI middleware: negotiates ``km.microversion`` and says which it was."""
+    """WSGI middleware: negotiates ``km.microversion``; ``km.spoken`` is what every answer says of it."""
 
     def __init__(self, app: Callable):
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        environ['km.microversion'] = chosen = negotiate(environ)
-        spoken = [(HEADER, f'{SERVICE} {chosen[0]}.{chosen[1]}'), ('Vary', HEADER)]
-
-        def respond(status: str, headers: list, exc_info: Any = None) -> Any:
-            return start_response(status, headers + spoken, exc_info)
-
-        return self._app(environ, respond)
+        environ['km.microversion'] = major, minor = negotiate(environ)
+        environ['km.spoken'] = [(HEADER, f'{SERVICE} {major}.{minor}'), ('Vary', HEADER)]
+        return self._app(environ, start_response)
 
 
 def negotiate(environ: dict[str, Any]) -> tuple[int, int]:
@@ -49,34 +45,34 @@ def negotiate(environ: dict[str, Any]) -> tuple[int, int]:
     if _ENVIRON not in environ:
         return MINIMUM
     asked = microversion_parse.get_version({HEADER: environ[_ENVIRON]}, SERVICE)
-    if asked is None:
-        return MINIMUM
+    if asked is None and SERVICE not in environ[_ENVIRON].split():
+        return MINIMUM  # it asks for versions of other services only
     if asked == 'latest':
         return MAXIMUM
     if asked in _SUPPORTED:
         return _SUPPORTED[asked]
-    if re.fullmatch(r'[0-9]{1,4}\.[0-9]{1,4}', asked):
+    if asked and re.fullmatch(r'[0-9]{1,4}\.[0-9]{1,4}', asked):
         raise NotAcceptable('There are versions 1.0 to 1.2 of this API.')
     raise Malformed(f'{HEADER} must be "{SERVICE} X.Y" or "{SERVICE} latest".')
 
 
-def document(environ: dict[str, Any], host_href: str | None) -> dict[str, Any]:
+def document(environ: dict[str, Any], links: Links) -> dict[str, Any]:
     """The description of version 1, in the form the negotiated microversion has it."""
-    links = [{'rel': 'self', 'href': f'{hrefs.base(environ, host_href)}/v1/'},
+    found = [{'rel': 'self', 'href': f'{links.base(environ)}/v1/'},
              {'rel': 'describedby', 'type': 'text/html', 'href': 'https://docs.openstack.org/'}]
     if environ['km.microversion'] == MINIMUM:
         # keystoneauth treats a document of this old form as one without microversions.
         return {'id': 'v1', 'status': 'stable', 'updated': '2015-04-28T00:00:00Z',
-                'links': links, 'media-types': _MEDIA_TYPES}
+                'links': found, 'media-types': _MEDIA_TYPES}
     return {'id': 'v1', 'status': 'CURRENT', 'min_version': '1.0', 'max_version': '1.2',
-            'links': links}
+            'links': found}
 
 
 class VersionList:
     """The WSGI app at ``/``, open to everybody: which versions there are, as status 300 says."""
 
-    def __init__(self, host_href: str | None):
-        self._host_href = host_href
+    def __init__(self, links: Links):
+        self._links = links
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
         request = Request(environ)
@@ -85,9 +81,9 @@ class VersionList:
         if 'build' in request.GET:
             return Response(json={'build': version('km')})(environ, start_response)
         if request.headers.get('Accept') == 'application/json-home':
-            home = f'{hrefs.base(environ, self._host_href)}/v1/'
+            home = f'{self._links.base(environ)}/v1/'
             return Response(status=302, location=home)(environ, start_response)
-        described = [document(environ, self._host_href)]
+        described = [document(environ, self._links)]
         if environ['km.microversion'] == MINIMUM:
             described = {'values': described}
         return Response(json={'versions': described}, status=300)(environ, start_response)

@@ -71,7 +71,7 @@ def plugins(asked, conf) -> int:
 def sweep(asked, conf) -> int:
     """Sweep once, now: erase what expired, end what was abandoned."""
     deployment = Deployment(conf())
-    swept = upkeep.sweep(deployment.context(None))
+    swept = upkeep.sweep(deployment.context)
     deployment.close()
     print(f'{swept.expired} expired, {swept.ended} ended, {swept.failed} failed.')
     return int(bool(swept.failed))

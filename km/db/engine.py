@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metadata database: connections from a URL, errors as km's own, the version of its schema."""
+import logging
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,6 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
 from km.errors import Misconfigured, Unavailable
+
+LOG = logging.getLogger(__name__)
 
 _MIGRATIONS = Path(__file__).parent / 'migrations'
 
@@ -95,6 +98,7 @@ def _unavailable(context) -> None:
             context.sqlalchemy_exception, IntegrityError) and (
             context.is_disconnect or isinstance(
                 context.sqlalchemy_exception, sa.exc.OperationalError)):
+        LOG.warning('The metadata database failed: %s', context.original_exception)
         raise Unavailable('The metadata database does not answer.') from None
 
 

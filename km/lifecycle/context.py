@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a task of the worker is given to work with."""
+import functools
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -22,21 +23,22 @@ TASKS: dict[str, Callable[..., Any]] = {}
 class Context:
     """The world of one task.
 
-    :param identity: who asked; None when km itself tidies up.
     :param stores: open secret stores by the operator's names.
     :param default_store: the one that new secrets go to.
     :param statement: opens a connection that commits each statement by itself.
     :param transaction: opens a connection that commits at the end, or not at all.
     :param intent_timeout: how long work on a store may take before its process counts as dead.
+    :param clock: tells the time, UTC without a zone.
+    :param identity: who asked; None when km itself tidies up.
     """
 
-    identity: Identity | None
     stores: dict[str, SecretStore]
     default_store: str
     statement: Callable[[], AbstractContextManager[Connection]]
     transaction: Callable[[], AbstractContextManager[Connection]]
     intent_timeout: timedelta
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC).replace(tzinfo=None)
+    clock: Callable[[], datetime]
+    identity: Identity | None = None
 
 
 def task(function: Task) -> Task:
@@ -50,6 +52,5 @@ def task(function: Task) -> Task:
     return function
 
 
-def new_intent() -> str:
-    """A random name for a piece of work, which nobody else can guess or repeat."""
-    return secrets.token_hex(16)
+#: A random name for a piece of work, which nobody else can guess or repeat.
+new_intent = functools.partial(secrets.token_hex, 16)

@@ -37,7 +37,11 @@ def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> s
         secrets.insert(connection, intent=intent, intent_at=now, store=store.name, **described)
     request = StoreRequest(
         secret_id=secret_id, project_id=described['project_id'], payload=payload)
-    reference = _stored(ctx, store, request, intent)
+    try:
+        reference = store.store(request)
+    except Exception:
+        _take_back(ctx, secret_id, intent)
+        raise
     with ctx.statement() as connection:
         recorded = secrets.activate(connection, secret_id, intent=intent, reference=reference)
     if not recorded:
@@ -60,7 +64,11 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
     if not claimed:
         raise Conflict('Secret already has data, cannot modify it.')
     request = StoreRequest(secret_id=secret_id, project_id=project_id, payload=payload)
-    reference = _stored(ctx, store, request, intent)
+    try:
+        reference = store.store(request)
+    except Exception:
+        _take_back(ctx, secret_id, intent)
+        raise
     with ctx.statement() as connection:
         recorded = secrets.set_payload(
             connection, secret_id, intent=intent, reference=reference,
@@ -137,19 +145,15 @@ def undo_storing(ctx: Context, row: Row) -> None:
         _remove(ctx, row.id)
 
 
-def _stored(ctx: Context, store: SecretStore, request: StoreRequest, intent: str) -> Reference:
-    """The reference of the payload, stored; or nothing left behind, and the store's own error."""
+def _take_back(ctx: Context, secret_id: str, intent: str) -> None:
+    """Leave nothing behind of a payload that its store did not take, if the store lets us see to it."""
     try:
-        return store.store(request)
-    except Exception:
-        try:
-            with ctx.statement() as connection:
-                row = secrets.state(connection, request.secret_id)
-            if row is not None and row.intent == intent:
-                undo_storing(ctx, row)
-        except KmError as error:
-            LOG.warning('Secret %s waits for the sweep: %s', request.secret_id, error.sentence)
-        raise
+        with ctx.statement() as connection:
+            row = secrets.state(connection, secret_id)
+        if row is not None and row.intent == intent:
+            undo_storing(ctx, row)
+    except KmError as error:
+        LOG.warning('Secret %s waits for the sweep: %s', secret_id, error.sentence)
 
 
 def _undo(ctx: Context, store: SecretStore, request: StoreRequest, reference: Reference) -> None:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker's side of the door: opens an envelope, runs the task in it, packs the answer."""
 import logging
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from km.errors import KmError, Unexpected
-from km.identity import Identity
 from km.lifecycle import acls, metadata, secrets  # noqa: F401  importing them fills TASKS
 from km.lifecycle.context import TASKS, Context
 from km.worker import envelope
@@ -16,10 +15,10 @@ LOG = logging.getLogger(__name__)
 class Dispatcher:
     """Runs tasks.
 
-    :param context: makes the ``Context`` of a task from who asked for it.
+    :param context: what tasks work with; each gets it with the identity of who asked.
     """
 
-    def __init__(self, context: Callable[[Identity | None], Context]):
+    def __init__(self, context: Context):
         self._context = context
 
     def handle(self, message: bytes) -> bytes:
@@ -27,7 +26,7 @@ class Dispatcher:
         name = 'unknown'
         try:
             name, identity, arguments = envelope.unpack_task(message)
-            answer: Any = TASKS[name](self._context(identity), **arguments)
+            answer: Any = TASKS[name](replace(self._context, identity=identity), **arguments)
             return envelope.pack_answer(answer)
         except KmError as error:
             return envelope.pack_error(error)

@@ -3,11 +3,15 @@
 
 Every statement stands alone, so the engine commits each by itself. Statements are built once, here.
 """
+import logging
+
 import sqlalchemy as sa
 from sqlalchemy import bindparam, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
 from km.interfaces import Unavailable
+
+LOG = logging.getLogger(__name__)
 
 _metadata = sa.MetaData()
 
@@ -78,6 +82,7 @@ def connect(url: str, max_connections: int) -> sa.Engine:
 def _unavailable(context) -> None:
     if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
             context.sqlalchemy_exception, IntegrityError | ProgrammingError):
+        LOG.warning('The ciphertext database failed: %s', context.original_exception)
         raise Unavailable('The secret store cannot reach its database.') from None
 
 

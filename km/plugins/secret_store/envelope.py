@@ -150,9 +150,12 @@ class EnvelopeStore(SecretStore):
                     key_id=wrapped.key_id, wrapped=wrapped.data)
 
     def _insert(self, request: StoreRequest, key: bytes, generation: int) -> Reference:
-        self._run(ciphertexts.INSERT, secret_id=request.secret_id, version=1, blob=sealing.seal(
+        blob = sealing.seal(
             request.payload, project_key=key, generation=generation,
-            bound_to=sealing.binding(request.project_id, request.secret_id, 1)))
+            bound_to=sealing.binding(request.project_id, request.secret_id, 1))
+        with self._database.connect() as connection:
+            connection.execute(ciphertexts.INSERT, {
+                'secret_id': request.secret_id, 'version': 1, 'blob': blob})
         return {'version': 1}
 
     def _replace(self, request: StoreRequest, key: bytes, generation: int) -> Reference:

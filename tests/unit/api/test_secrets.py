@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/v1/secrets`` as the contract has it, sections 3.1 to 3.8."""
 import base64
-from dataclasses import replace
 
 import pytest
+
+from km.testing.application import Client, a_deployment
 
 UUID = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}'
 UNKNOWN = '/v1/secrets/5a8b8f0d-7e6a-4c9d-9e57-3f1f2b1c0d11'
@@ -291,8 +292,9 @@ def test_every_route_takes_a_trailing_slash(ann):
         assert ann.get(f'{path}{rest}/').status_int == 200
 
 
-def test_links_come_from_the_request_when_host_href_is_not_set(house, ann):
-    house.conf.set_override('host_href', None, group='api')
-    asked = replace(ann, headers={'Host': 'keys.example.org:1234'})
+def test_links_come_from_the_request_when_host_href_is_not_set(folder):
+    house = a_deployment(folder, {'api': {'host_href': None}})
+    asked = Client(house.application, headers={'Host': 'keys.example.org:1234'})
     assert asked.post('/v1/secrets', {}).json['secret_ref'].startswith(
         'http://keys.example.org:1234/v1/secrets/')
+    house.close()

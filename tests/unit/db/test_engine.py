@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metadata database: its schema's version, and failures in words for an operator."""
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-
-import pytest
 
 from km.db.engine import Database, head
 from km.db.models import Base
@@ -40,7 +39,7 @@ def test_no_column_could_hold_a_payload():
 
 
 def test_an_empty_database_is_refused_with_the_command_to_run(url):
-    with pytest.raises(Misconfigured, match='empty.*km-manage db upgrade'):
+    with pytest.raises(Misconfigured, match=r'empty\. Run "km-manage db upgrade"'):
         Database(url).require_schema()
 
 
@@ -49,7 +48,7 @@ def test_the_schema_of_something_else_is_refused(url):
     with database.engine.begin() as connection:
         connection.exec_driver_sql('CREATE TABLE alembic_version (version_num VARCHAR(32))')
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('another')")
-    with pytest.raises(Misconfigured, match="'?another'? is unknown"):
+    with pytest.raises(Misconfigured, match='version another is unknown'):
         database.require_schema()
 
 
@@ -69,8 +68,13 @@ def test_a_transaction_that_fails_leaves_nothing(url):
     database = Database(url)
     with database.transaction() as connection:
         connection.exec_driver_sql('CREATE TABLE t (x INTEGER)')
-    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
-        connection.exec_driver_sql('INSERT INTO t VALUES (1)')
-        raise ZeroDivisionError
+
+    def fail():
+        with database.transaction() as connection:
+            connection.exec_driver_sql('INSERT INTO t VALUES (1)')
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with database.statement() as connection:
         assert connection.exec_driver_sql('SELECT count(*) FROM t').scalar() == 0

@@ -16,7 +16,7 @@ def wait_until(ready):
 def test_it_sweeps_right_away_and_again_until_it_is_stopped(house, ann, clock):
     path = ann.secret(expiration='2030-01-01T13:00:00')
     clock.forward(hours=2)
-    sweeper = Sweeper(house.context(None), seconds=0.01)
+    sweeper = Sweeper(house.context, seconds=0.01)
     sweeper.start()
     count = 'SELECT count(*) FROM secrets'
     with house.database.statement() as connection:

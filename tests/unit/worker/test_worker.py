@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The door between API and worker: what crosses, and what comes back when something fails."""
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from km import errors
 from km.identity import Identity
-from km.lifecycle.context import TASKS
+from km.lifecycle.context import TASKS, Context
 from km.plugins.rpc_transport.embedded import Embedded
 from km.testing import open_plugin
 from km.worker import envelope
@@ -22,8 +22,15 @@ def transport():
 
 
 @pytest.fixture
-def worker(transport):
-    transport.serve(Dispatcher(lambda identity: identity).handle)
+def dispatcher(clock):
+    return Dispatcher(Context(
+        stores={}, default_store='', statement=None, transaction=None,
+        intent_timeout=timedelta(minutes=10), clock=clock))
+
+
+@pytest.fixture
+def worker(transport, dispatcher):
+    transport.serve(dispatcher.handle)
     return Worker(transport)
 
 
@@ -47,8 +54,8 @@ def test_values_cross_and_come_back_as_they_were(worker, task, value):
 
 def test_the_worker_sees_who_asked(worker, task):
     seen = []
-    worker.call(task(lambda ctx: seen.append(ctx)), ANN)
-    assert seen == [ANN]
+    worker.call(task(lambda ctx: seen.append(ctx)), ANN)  # noqa: PLW0108  tasks are functions
+    assert [ctx.identity for ctx in seen] == [ANN]
 
 
 def test_nothing_crosses_that_would_not_survive_a_wire(worker, task):
@@ -83,8 +90,8 @@ def test_an_answer_that_cannot_cross_is_a_bug_too(worker, task):
 
 
 @pytest.mark.parametrize('message', [b'', b'\xc1', b'nonsense', envelope.pack_task('no.task', ANN, {})])
-def test_a_message_that_is_no_task_is_answered_with_an_error(message):
-    answer = Dispatcher(lambda identity: identity).handle(message)
+def test_a_message_that_is_no_task_is_answered_with_an_error(dispatcher, message):
+    answer = dispatcher.handle(message)
     with pytest.raises(errors.Unexpected):
         envelope.unpack_answer(answer)
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request costs: SQL statements, and how far a reader has to walk through our files."""
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+import km
+
+HOUSE = Path(km.__file__).parent
+MOST_FILES = 18
+MOST_CHANGES = 24
+
+
+@pytest.fixture
+def statements(house):
+    """Counts what a block of code asks of the metadata, and of the store."""
+    engines = (house.database.engine, house.registry.secret_stores['soft']._database)
+
+    @contextmanager
+    def counted():
+        said = [], []
+        ears = [lambda _c, _k, statement, *_, told=told: told.append(statement) for told in said]
+        for engine, ear in zip(engines, ears, strict=True):
+            event.listen(engine, 'before_cursor_execute', ear)
+        try:
+            yield said
+        finally:
+            for engine, ear in zip(engines, ears, strict=True):
+                event.remove(engine, 'before_cursor_execute', ear)
+
+    return counted
+
+
+@pytest.fixture
+def asked(ann, statements):
+    """How many statements a request made, on the metadata and on the store."""
+    ann.secret()  # the project has its key, and the process keeps it
+
+    def ask(*request, status=200, **more):
+        with statements() as said:
+            assert ann.ask(*request, **more).status_int == status
+        return tuple(map(len, said))
+
+    return ask
+
+
+def test_a_secret_is_created_with_two_statements_on_the_metadata_and_one_on_the_store(asked):
+    body = {'payload': 'x', 'payload_content_type': 'text/plain'}
+    assert asked('POST', '/v1/secrets', json=body, status=201) == (2, 1)
+
+
+def test_the_first_secret_of_a_project_costs_the_store_three_more(ann, statements):
+    with statements() as (metadata, store):
+        ann.secret()
+    assert (len(metadata), len(store)) == (2, 4)
+
+
+def test_a_secret_without_payload_is_created_with_one(asked):
+    assert asked('POST', '/v1/secrets', json={}, status=201) == (1, 0)
+
+
+def test_metadata_are_read_with_one(ann, asked):
+    assert asked('GET', ann.secret()) == (1, 0)
+
+
+def test_a_payload_is_read_with_one_on_the_metadata_and_one_on_the_store(ann, asked):
+    assert asked('GET', ann.secret() + '/payload') == (1, 1)
+    assert asked('GET', ann.secret(), Accept='text/plain') == (1, 1)
+
+
+def test_a_forbidden_request_asks_the_metadata_once_and_the_store_never(eve, ann, statements):
+    path = ann.secret()
+    with statements() as (metadata, store):
+        assert eve.get(path + '/payload').status_int == 403
+    assert (len(metadata), len(store)) == (1, 0)
+
+
+@pytest.mark.parametrize('length', [0, 1, 30])
+@pytest.mark.parametrize('query', ['', '&acl_only=true', '&name=disk&sort=name:desc'])
+def test_a_list_of_any_length_is_read_with_two(ann, asked, length, query):
+    for _ in range(length):
+        ann.put(ann.secret(None, name='disk') + '/acl', {'read': {'users': ['ann', 'bob']}})
+    assert asked('GET', f'/v1/secrets?limit=100{query}') == (2, 0)
+
+
+@contextmanager
+def watched():
+    """Collects the files of ours whose functions are called in this thread, call by call."""
+    calls = []
+
+    def profile(frame, happened, _argument):
+        if happened == 'call':
+            file = Path(frame.f_code.co_filename)
+            if file.is_relative_to(HOUSE) and not file.is_relative_to(HOUSE / 'testing'):
+                calls.append(f'{file.relative_to(HOUSE)}: {frame.f_code.co_qualname}')
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
+def journey(client, *request, **more):
+    """The calls that the whole pipeline makes for a request, the second time it is asked."""
+    def application(environ, start_response):
+        with watched() as calls:
+            answer = [b''.join(client.application(environ, start_response))]
+        taken.append(calls)
+        return answer
+
+    taken = []
+    for _ in range(2):
+        assert replace(client, application=application).ask(*request, **more).status_int < 300
+    return taken[-1]
+
+
+def files_of(calls):
+    return [call.partition(':')[0] for call in calls]
+
+
+def changes_of(calls):
+    """How often the file is another one than that of the call before."""
+    return sum(before != after for before, after in pairwise(files_of(calls)))
+
+
+@pytest.fixture
+def creation(ann):
+    """The calls that POST of a secret makes."""
+    return journey(ann, 'POST', '/v1/secrets', json={
+        'name': 'disk', 'payload': 'x', 'payload_content_type': 'text/plain'})
+
+
+def test_creating_a_secret_leads_through_few_files(creation):
+    files = list(dict.fromkeys(files_of(creation)))
+    assert len(files) <= MOST_FILES, f'{len(files)} files: {", ".join(files)}'
+
+
+def test_creating_a_secret_seldom_leads_from_one_file_to_another(creation):
+    way = '\n'.join(creation)
+    assert changes_of(creation) <= MOST_CHANGES, f'{changes_of(creation)} changes:\n{way}'
