@@ -139,7 +139,7 @@ def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.C
 def _load(kind: str, name: str) -> type[Plugin]:
     """The class behind an entry point, which one package offers and which can be instantiated."""
     failures: list[BaseException] = []
-    found = NamedExtensionManager(
+    found = NamedExtensionManager[Plugin](
         _group(kind), [name], on_missing_entrypoints_callback=None,
         on_load_failure_callback=lambda _manager, _point, error: failures.append(error)).extensions
     if failures:

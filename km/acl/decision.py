@@ -44,8 +44,8 @@ class Policy:
         self._enforcer.use_conf = False  # or each decision would look at the files again
 
     def _refuse_accidents(self, conf: cfg.ConfigOpts) -> None:
-        named = conf.get_location('policy_file', 'oslo_policy').location
-        if named is not cfg.Locations.opt_default and not self._enforcer.policy_path:
+        named = conf.get_location('policy_file', 'oslo_policy')
+        if named and named.location is not cfg.Locations.opt_default and not self._enforcer.policy_path:
             raise _misconfigured(f'{conf.oslo_policy.policy_file} is not there.')
         actions = {rule.name for rule in list_rules()}
         for name, rule in self._enforcer.file_rules.items():

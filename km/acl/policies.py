@@ -9,7 +9,7 @@ key-manager:service-admin.
 A rule sees the token (``role:``, ``project_id:``, ``user_id:``) and what the database says of the
 target (``%(target.secret...)s``), and nothing of the request.
 """
-from oslo_policy.policy import DocumentedRuleDefault, RuleDefault
+from oslo_policy.policy import DocumentedRuleDefault, Operation, RuleDefault
 
 from km.acl.rules import RULES
 
@@ -99,6 +99,6 @@ def list_rules(secure: bool = True) -> list[RuleDefault]:
         for action, (description, secure_check, legacy_check) in _ACTIONS.items()]
 
 
-def _operations(action: str) -> list[dict[str, str]]:
+def _operations(action: str) -> list[Operation]:
     return [{'method': rule.method, 'path': f'/v1/{rule.path}'.rstrip('/')}
             for rule in RULES if rule.action == action]

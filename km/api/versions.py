@@ -83,7 +83,6 @@ class VersionList:
         if request.headers.get('Accept') == 'application/json-home':
             home = f'{self._links.base(environ)}/v1/'
             return Response(status=302, location=home)(environ, start_response)
-        described = [document(environ, self._links)]
-        if environ['km.microversion'] == MINIMUM:
-            described = {'values': described}
-        return Response(json={'versions': described}, status=300)(environ, start_response)
+        found = [document(environ, self._links)]
+        versions = {'values': found} if environ['km.microversion'] == MINIMUM else found
+        return Response(json={'versions': versions}, status=300)(environ, start_response)

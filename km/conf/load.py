@@ -73,7 +73,7 @@ def load(arguments: Sequence[str] = (), files: Sequence[str] | None = None) -> c
         files = [os.environ['KM_CONF']]
     try:
         conf(list(arguments), project='km', prog='km', version=version('km'),
-             default_config_files=files)
+             default_config_files=None if files is None else list(files))
     except (cfg.Error, ValueError) as error:
         raise Misconfigured(f'The configuration cannot be read: {error}') from None
     return conf

@@ -5,17 +5,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from km.db.models import ACTIVE, SECRET, AclUser, Secret
+from km.db.models import ACL_USERS, ACTIVE, SECRET, SECRETS
 
-_readers = AclUser.__table__
-_HEADS = {SECRET: Secret.__table__}
+_HEADS = {SECRET: SECRETS}
 
 
 def users(connection: sa.Connection, kind: str, object_id: str) -> Sequence[str]:
     """The users an ACL names, sorted."""
     return connection.execute(
-        sa.select(_readers.c.user_id).where(*_of(kind, object_id))
-        .order_by(_readers.c.user_id)).scalars().all()
+        sa.select(ACL_USERS.c.user_id).where(*_of(kind, object_id))
+        .order_by(ACL_USERS.c.user_id)).scalars().all()
 
 
 def put(connection: sa.Connection, kind: str, object_id: str, *, project_access: bool | None,
@@ -32,10 +31,10 @@ def put(connection: sa.Connection, kind: str, object_id: str, *, project_access:
     if not _changed(connection, head, object_id, changes):
         return False
     if users is not None:
-        connection.execute(_readers.delete().where(*_of(kind, object_id)))
+        connection.execute(ACL_USERS.delete().where(*_of(kind, object_id)))
         rows = [{'kind': kind, 'object_id': object_id, 'user_id': user} for user in set(users)]
         if rows:
-            connection.execute(_readers.insert(), rows)
+            connection.execute(ACL_USERS.insert(), rows)
     return True
 
 
@@ -48,11 +47,11 @@ def delete(connection: sa.Connection, kind: str, object_id: str, *, now: datetim
 
 def forget(connection: sa.Connection, kind: str, object_id: str) -> None:
     """Remove the users of an ACL whose object goes."""
-    connection.execute(_readers.delete().where(*_of(kind, object_id)))
+    connection.execute(ACL_USERS.delete().where(*_of(kind, object_id)))
 
 
 def _of(kind: str, object_id: str) -> tuple[sa.ColumnElement, sa.ColumnElement]:
-    return _readers.c.kind == kind, _readers.c.object_id == object_id
+    return ACL_USERS.c.kind == kind, ACL_USERS.c.object_id == object_id
 
 
 def _changed(connection: sa.Connection, head: sa.Table, object_id: str, changes: dict) -> bool:

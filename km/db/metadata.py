@@ -5,31 +5,31 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from km.db.models import SecretMetadatum
+from km.db.models import SECRET_METADATA
 
-_metadata = SecretMetadatum.__table__
+_columns = SECRET_METADATA.c
 
 
 def get(connection: sa.Connection, secret_id: str) -> dict[str, str]:
     """All of a secret's, by key."""
     rows = connection.execute(
-        sa.select(_metadata.c.key, _metadata.c.value).where(_metadata.c.secret_id == secret_id)
-        .order_by(_metadata.c.key))
+        sa.select(_columns.key, _columns.value).where(_columns.secret_id == secret_id)
+        .order_by(_columns.key))
     return {row.key: row.value for row in rows}
 
 
 def value(connection: sa.Connection, secret_id: str, key: str) -> str | None:
     """One value; None if there is no such key."""
     return connection.execute(
-        sa.select(_metadata.c.value).where(*_of(secret_id, key))).scalar_one_or_none()
+        sa.select(_columns.value).where(*_of(secret_id, key))).scalar_one_or_none()
 
 
 def replace(connection: sa.Connection, secret_id: str, pairs: Mapping[str, str]) -> None:
     """Put ``pairs`` in the place of everything that was there."""
-    connection.execute(_metadata.delete().where(_metadata.c.secret_id == secret_id))
+    connection.execute(SECRET_METADATA.delete().where(_columns.secret_id == secret_id))
     rows = [{'secret_id': secret_id, 'key': key, 'value': value} for key, value in pairs.items()]
     if rows:
-        connection.execute(_metadata.insert(), rows)
+        connection.execute(SECRET_METADATA.insert(), rows)
 
 
 def insert(connection: sa.Connection, secret_id: str, key: str, value: str) -> bool:
@@ -37,7 +37,7 @@ def insert(connection: sa.Connection, secret_id: str, key: str, value: str) -> b
     try:
         with connection.begin_nested():
             connection.execute(
-                _metadata.insert(), {'secret_id': secret_id, 'key': key, 'value': value})
+                SECRET_METADATA.insert(), {'secret_id': secret_id, 'key': key, 'value': value})
     except IntegrityError:
         return False
     return True
@@ -46,13 +46,13 @@ def insert(connection: sa.Connection, secret_id: str, key: str, value: str) -> b
 def update(connection: sa.Connection, secret_id: str, key: str, value: str) -> bool:
     """Change a value; False if there is no such key."""
     return connection.execute(
-        _metadata.update().where(*_of(secret_id, key)), {'value': value}).rowcount == 1
+        SECRET_METADATA.update().where(*_of(secret_id, key)), {'value': value}).rowcount == 1
 
 
 def delete(connection: sa.Connection, secret_id: str, key: str) -> bool:
     """Remove a pair; False if there is no such key."""
-    return connection.execute(_metadata.delete().where(*_of(secret_id, key))).rowcount == 1
+    return connection.execute(SECRET_METADATA.delete().where(*_of(secret_id, key))).rowcount == 1
 
 
 def _of(secret_id: str, key: str) -> tuple[sa.ColumnElement, sa.ColumnElement]:
-    return _metadata.c.secret_id == secret_id, _metadata.c.key == key
+    return _columns.secret_id == secret_id, _columns.key == key

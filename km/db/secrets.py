@@ -11,35 +11,33 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from km.db.models import ACTIVE, DELETING, SECRET, STORING, AclUser, Secret
+from km.db.models import ACL_USERS, ACTIVE, DELETING, SECRET, SECRETS, STORING
 
-_secrets = Secret.__table__
-_columns = _secrets.c
-_readers = AclUser.__table__
+_columns = SECRETS.c
 
 _of_id = _columns.id == bindparam('of')
 _of_intent = sa.and_(_of_id, _columns.intent == bindparam('by'))
 _no_intent = _columns.intent.is_(None)
-_names_reader = sa.and_(_readers.c.kind == SECRET, _readers.c.user_id == bindparam('reader'))
+_names_reader = sa.and_(ACL_USERS.c.kind == SECRET, ACL_USERS.c.user_id == bindparam('reader'))
 _alive = sa.and_(_columns.status == ACTIVE, sa.or_(
     _columns.expiration.is_(None), _columns.expiration > bindparam('now')))
 
 _GET = sa.select(
     *_columns,
-    sa.exists().where(_names_reader, _readers.c.object_id == _columns.id).label('read_by_acl'),
+    sa.exists().where(_names_reader, ACL_USERS.c.object_id == _columns.id).label('read_by_acl'),
 ).where(_of_id, _alive)
-_INSERT = _secrets.insert()
-_ACTIVATE = _secrets.update().where(_of_intent, _columns.status == STORING)
-_CLAIM_PAYLOAD = _secrets.update().where(
+_INSERT = SECRETS.insert()
+_ACTIVATE = SECRETS.update().where(_of_intent, _columns.status == STORING)
+_CLAIM_PAYLOAD = SECRETS.update().where(
     _of_id, _columns.status == ACTIVE, _columns.reference.is_(None), _no_intent)
-_SET_PAYLOAD = _secrets.update().where(_of_intent, _columns.status == ACTIVE)
-_MARK_DELETING = _secrets.update().where(_of_id, _columns.status == ACTIVE).values(
+_SET_PAYLOAD = SECRETS.update().where(_of_intent, _columns.status == ACTIVE)
+_MARK_DELETING = SECRETS.update().where(_of_id, _columns.status == ACTIVE).values(
     intent=sa.func.coalesce(_columns.intent, bindparam('new_intent')))
 _STATE = sa.select(
     _columns.id, _columns.project_id, _columns.status, _columns.store, _columns.reference,
     _columns.intent)
-_DELETE = _secrets.delete().where(_of_id)
-_TOUCH = _secrets.update().where(_of_id, _columns.status == ACTIVE)
+_DELETE = SECRETS.delete().where(_of_id)
+_TOUCH = SECRETS.update().where(_of_id, _columns.status == ACTIVE)
 _ABANDONED = _STATE.where(_columns.intent_at < bindparam('before')).order_by(
     _columns.intent_at).limit(bindparam('page'))
 _EXPIRED = sa.select(_columns.id).where(
@@ -117,7 +115,7 @@ def abandoned(connection: sa.Connection, *, before: datetime, page: int) -> Sequ
 
 def take_over(connection: sa.Connection, row: sa.Row, *, intent: str, now: datetime) -> bool:
     """Make an abandoned intent one's own; False if somebody did, or it came back to life."""
-    return connection.execute(_secrets.update().where(
+    return connection.execute(SECRETS.update().where(
         _of_id, _columns.intent == row.intent, _columns.status == row.status), {
         'of': row.id, 'intent': intent, 'intent_at': now}).rowcount == 1
 
@@ -156,11 +154,11 @@ def page(connection: sa.Connection, *conditions: sa.ColumnElement, now: datetime
     """
     met = sa.and_(_alive, *conditions)
     total = connection.execute(
-        sa.select(sa.func.count()).select_from(_secrets).where(met), {'now': now}).scalar_one()
+        sa.select(sa.func.count()).select_from(SECRETS).where(met), {'now': now}).scalar_one()
     keys = [_columns[key].desc() if descending else _columns[key].asc()
             for key, descending in order]
     rows = connection.execute(
-        sa.select(_secrets).where(met).order_by(*keys, _columns.created, _columns.id)
+        sa.select(SECRETS).where(met).order_by(*keys, _columns.created, _columns.id)
         .limit(limit).offset(offset), {'now': now}).all()
     return rows, total
 
@@ -172,4 +170,4 @@ def column(name: str) -> sa.ColumnElement:
 
 def _shared_with(user_id: str | None) -> sa.ColumnElement:
     return _columns.id.in_(
-        sa.select(_readers.c.object_id).where(_names_reader).params(reader=user_id))
+        sa.select(ACL_USERS.c.object_id).where(_names_reader).params(reader=user_id))

@@ -6,17 +6,27 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection
 
 from km.identity import Identity
 from km.interfaces import SecretStore
 
-Task = TypeVar('Task', bound=Callable[..., Any])
+
+class Task(Protocol):
+    """A function the worker runs when asked for it by name."""
+
+    task: str
+
+    def __call__(self, ctx: 'Context', **values: Any) -> Any: ...
+
+
+#: Who asks when km itself tidies up.
+NOBODY = Identity(user_id=None, project_id='')
 
 #: Every task by the name that travels: 'secrets.create' is km.lifecycle.secrets.create.
-TASKS: dict[str, Callable[..., Any]] = {}
+TASKS: dict[str, Task] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +39,7 @@ class Context:
     :param transaction: opens a connection that commits at the end, or not at all.
     :param intent_timeout: how long work on a store may take before its process counts as dead.
     :param clock: tells the time, UTC without a zone.
-    :param identity: who asked; None when km itself tidies up.
+    :param identity: who asked; nobody when km itself tidies up.
     """
 
     stores: dict[str, SecretStore]
@@ -38,18 +48,19 @@ class Context:
     transaction: Callable[[], AbstractContextManager[Connection]]
     intent_timeout: timedelta
     clock: Callable[[], datetime]
-    identity: Identity | None = None
+    identity: Identity = NOBODY
 
 
-def task(function: Task) -> Task:
+def task(function: Callable[..., Any]) -> Task:
     """Let the worker run ``function(context, **values)`` when asked for it by name.
 
     Values and answer must be what an envelope carries: None, booleans, numbers, text, bytes, times,
     and lists and dicts of them.
     """
-    function.task = f'{function.__module__.rpartition(".")[2]}.{function.__name__}'
-    TASKS[function.task] = function
-    return function
+    named = cast(Task, function)
+    named.task = f'{function.__module__.rpartition(".")[2]}.{function.__name__}'
+    TASKS[named.task] = named
+    return named
 
 
 #: A random name for a piece of work, which nobody else can guess or repeat.

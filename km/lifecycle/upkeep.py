@@ -69,14 +69,14 @@ def _end(ctx: Context, row: Row, swept: Swept) -> None:
     with ctx.statement() as connection:
         if not rows.take_over(connection, row, intent=new_intent(), now=ctx.clock()):
             return
-        row = rows.state(connection, row.id)
-    if row is None:
+        taken = rows.state(connection, row.id)
+    if taken is None:
         return  # the process taken for dead was only slow, and has finished
     try:
-        if row.status == DELETING:
-            secrets.finish_deleting(ctx, row)
+        if taken.status == DELETING:
+            secrets.finish_deleting(ctx, taken)
         else:
-            secrets.undo_storing(ctx, row)
+            secrets.undo_storing(ctx, taken)
         swept.ended += 1
     except KmError as error:
         swept.failed += 1

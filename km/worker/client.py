@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API's side of the door."""
-from collections.abc import Callable
 from typing import Any
 
 from km.identity import Identity
 from km.interfaces import RpcTransport
+from km.lifecycle.context import Task
 from km.worker import envelope
 
 
@@ -14,7 +14,7 @@ class Worker:
     def __init__(self, transport: RpcTransport):
         self._transport = transport
 
-    def call(self, task: Callable[..., Any], identity: Identity, **arguments: Any) -> Any:
+    def call(self, task: Task, identity: Identity, **arguments: Any) -> Any:
         """Run a function marked ``@task`` and return its answer.
 
         The function is named, not run here, so that "go to definition" leads through the wire.

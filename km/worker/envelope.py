@@ -11,21 +11,20 @@ from km.identity import Identity
 _TIME = 1
 
 
-def pack_task(task: str, identity: Identity | None, arguments: dict[str, Any]) -> bytes:
+def pack_task(task: str, identity: Identity, arguments: dict[str, Any]) -> bytes:
     """A task to carry.
 
     :param arguments: None, booleans, integers, text, bytes, times without zone, lists, dicts.
     :raises TypeError: something else is among them.
     """
-    who = identity and [
-        identity.user_id, identity.project_id, identity.roles, identity.request_id]
+    who = identity.user_id, identity.project_id, identity.roles, identity.request_id
     return msgpack.packb([task, who, arguments], default=_extend)
 
 
-def unpack_task(message: bytes) -> tuple[str, Identity | None, dict[str, Any]]:
+def unpack_task(message: bytes) -> tuple[str, Identity, dict[str, Any]]:
     """The task again."""
     task, who, arguments = msgpack.unpackb(message, ext_hook=_retract, use_list=True)
-    return task, who and _identity(*who), arguments
+    return task, _identity(*who), arguments
 
 
 def pack_answer(answer: Any) -> bytes:

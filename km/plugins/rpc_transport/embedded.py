@@ -12,8 +12,9 @@ class Embedded(RpcTransport):
     def cast(self, message: bytes) -> None:
         self.call(message)
 
+    # A call is the handler's own, with no detour.
     def serve(self, handler: Handler) -> None:
-        self.call = handler  # type: ignore[method-assign]  # a call is the handler's, with no detour
+        self.call = handler  # type: ignore[assignment, method-assign]
 
     def stop(self) -> None:
         del self.call

@@ -10,7 +10,9 @@ import contextlib
 import os
 import threading
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from cachetools import TTLCache
@@ -47,7 +49,7 @@ class WrappedKey:
 class EnvelopeStore(SecretStore):
     """A secret store with its own ciphertext database and a master key it never holds itself."""
 
-    options = (
+    options: ClassVar[Sequence[cfg.Opt]] = (
         cfg.StrOpt('connection', required=True, secret=True,
                    help='SQLAlchemy URL of the database that keeps the ciphertext. It must not be '
                         'the metadata database: whoever reads one shall not have the other.'),
@@ -94,9 +96,9 @@ class EnvelopeStore(SecretStore):
         wrapped = self.wrap(key, b'km-check')
         if self.unwrap(wrapped, b'km-check') != key:
             raise CannotOpen('The master key does not give back what it sealed.')
-        used = self._one(ciphertexts.COUNT_KEYS_NOT_UNDER, key_id=wrapped.key_id)
-        waiting = f'; {used.waiting} project keys to rewrap' if used.waiting else ''
-        return f'sealing under master key {wrapped.key_id}{waiting}'
+        waiting, = self._all(ciphertexts.COUNT_KEYS_NOT_UNDER, key_id=wrapped.key_id)[0]
+        told = f'; {waiting} project keys to rewrap' if waiting else ''
+        return f'sealing under master key {wrapped.key_id}{told}'
 
     def close(self) -> None:
         self._keys.clear()
@@ -110,23 +112,22 @@ class EnvelopeStore(SecretStore):
             return self._replace(request, key, generation)
 
     def retrieve(self, stored: StoredSecret) -> bytes:
-        version = stored.reference.get('version')
         row = self._one(ciphertexts.GET, secret_id=stored.secret_id)
         if row is None:
             raise NotFound('The secret is not in its store.')
-        if row.version != version:
+        if row.version != stored.reference.get('version'):
             raise CannotOpen('The stored secret does not open: it is of another version.')
         return sealing.unseal(
             row.blob,
             project_key=self._key(stored.project_id, sealing.generation_of(row.blob)),
-            bound_to=sealing.binding(stored.project_id, stored.secret_id, version))
+            bound_to=sealing.binding(stored.project_id, stored.secret_id, row.version))
 
     def delete(self, stored: StoredSecret) -> None:
         self._run(ciphertexts.DELETE, secret_id=stored.secret_id)
 
     def find(self, secret_id: str) -> Reference | None:
         row = self._one(ciphertexts.FIND, secret_id=secret_id)
-        return row and {'version': row.version}
+        return None if row is None else {'version': row.version}
 
     def rewrap(self) -> int:
         """Seal every project key under the newest master key again; no payload is touched.
@@ -179,19 +180,19 @@ class EnvelopeStore(SecretStore):
             return cached
         row = self._one(ciphertexts.NEWEST_KEY, project_id=project_id)
         if row is None:
-            row = self._first_key(project_id)
+            row = self._make_first_key(project_id)
         newest = row.generation, self._key(project_id, row.generation, row)
         with self._keys_lock:
             self._keys[project_id] = newest
         return newest
 
-    def _first_key(self, project_id: str) -> sa.Row:
+    def _make_first_key(self, project_id: str) -> sa.Row:
         wrapped = self.wrap(os.urandom(sealing.KEY_BYTES), _context(project_id, 1))
         # If another process was first, its key is the project's; ours has sealed nothing yet.
         with contextlib.suppress(IntegrityError):
             self._run(ciphertexts.INSERT_KEY, project_id=project_id, generation=1,
                       key_id=wrapped.key_id, wrapped=wrapped.data)
-        return self._one(ciphertexts.NEWEST_KEY, project_id=project_id)
+        return self._all(ciphertexts.NEWEST_KEY, project_id=project_id)[0]
 
     def _key(self, project_id: str, generation: int, row: sa.Row | None = None) -> bytes:
         """One of a project's keys, unwrapped, from memory if it is there."""
@@ -217,15 +218,15 @@ class EnvelopeStore(SecretStore):
                     f'[secret_store:{self.name}] its database holds keys sealed by master key '
                     f'{row.key_id}, which does not fit or is not configured.') from None
 
-    def _one(self, statement, **values) -> sa.Row | None:
+    def _one(self, statement: Any, **values: Any) -> sa.Row | None:
         with self._database.connect() as connection:
             return connection.execute(statement, values).first()
 
-    def _all(self, statement, **values) -> list:
+    def _all(self, statement: Any, **values: Any) -> Sequence[sa.Row]:
         with self._database.connect() as connection:
             return connection.execute(statement, values).all()
 
-    def _run(self, statement, **values) -> int:
+    def _run(self, statement: Any, **values: Any) -> int:
         with self._database.connect() as connection:
             return connection.execute(statement, values).rowcount
 

@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from km.db.engine import Database, head
-from km.db.models import Base
+from km.db.models import METADATA
 from km.errors import Misconfigured, Unavailable
 
 
@@ -19,7 +19,7 @@ def test_the_migrations_make_the_tables_that_the_models_declare(url):
     database = Database(url)
     database.upgrade()
     with database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
 
 def test_upgrading_twice_is_once(url):
@@ -31,11 +31,11 @@ def test_upgrading_twice_is_once(url):
 
 
 def test_no_column_could_hold_a_payload():
-    kinds = {type(column.type) for table in Base.metadata.tables.values() for column in table.columns}
+    kinds = {type(column.type) for table in METADATA.tables.values() for column in table.columns}
     assert not any(issubclass(kind, sa.LargeBinary | sa.Text) and kind is not sa.String
                    for kind in kinds)
     assert {'payload', 'ciphertext', 'blob', 'key_material'}.isdisjoint(
-        column.name for table in Base.metadata.tables.values() for column in table.columns)
+        column.name for table in METADATA.tables.values() for column in table.columns)
 
 
 def test_an_empty_database_is_refused_with_the_command_to_run(url):
