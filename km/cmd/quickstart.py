@@ -47,7 +47,7 @@ _OPENRC = """\
 # Source this, and the stock clients reach the km of this folder.
 unset "${{!OS_@}}"
 export OS_AUTH_TYPE=http_basic
-export OS_ENDPOINT={url}
+export OS_ENDPOINT={url}/v1
 export OS_USERNAME={user}
 export OS_PASSWORD={password}
 """
