@@ -4,6 +4,8 @@
 It depends on the token and the database alone. No header, query or body ever gets in here
 (CVE-2022-3100 is what happens otherwise). oslo.policy does the work, and nothing else knows it.
 """
+import functools
+import re
 from collections.abc import Mapping
 
 from oslo_config import cfg
@@ -19,11 +21,15 @@ Target = Mapping[str, object]
 
 NOTHING: Target = {}
 
+_REMEMBERED = 10000
+_ASKS_ELSEWHERE = re.compile(r'\bhttps?:')
+
 
 class Policy:
     """The rules in force: the defaults, and what ``policy.yaml`` says instead.
 
-    They are read and compiled once; a change to the file is in force after a restart.
+    They are read and compiled once; a change to the file is in force after a restart. Answers are
+    remembered: oslo.policy takes half a millisecond for one, as long as all the SQL of a request.
     """
 
     def __init__(self, conf: cfg.ConfigOpts):
@@ -42,6 +48,7 @@ class Policy:
             raise _misconfigured(f'it cannot be used: {error}') from None
         self._refuse_accidents(conf)
         self._enforcer.use_conf = False  # or each decision would look at the files again
+        self._decided = functools.lru_cache(maxsize=_REMEMBERED)(self._decide)
 
     def _refuse_accidents(self, conf: cfg.ConfigOpts) -> None:
         named = conf.get_location('policy_file', 'oslo_policy')
@@ -52,21 +59,29 @@ class Policy:
             if not isinstance(rule.check_str, str):
                 raise _misconfigured(f"the rule of '{name}' is no text; to let everybody through, "
                                      'write "@".')
+            if _ASKS_ELSEWHERE.search(rule.check_str):
+                raise _misconfigured(f"the rule of '{name}' asks another server; decisions depend on "
+                                     'the token and the database alone.')
             if ':' in name and name not in actions:
                 raise _misconfigured(f"there is no action '{name}'.")
 
     def allowed(self, identity: Identity, action: str, target: Target = NOTHING) -> bool:
         """Whether the rule of ``action`` lets ``identity`` act on ``target``; no rule, no right."""
-        token = {'project_id': identity.project_id, 'roles': identity.roles}
-        if identity.user_id:  # or nobody would be the owner of what nobody created
-            token['user_id'] = identity.user_id
-        return bool(self._enforcer.enforce(action, target, token))
+        return self._decided(
+            action, identity.user_id, identity.project_id, identity.roles, tuple(target.items()))
 
     def sees_private(self, identity: Identity, action: str) -> bool:
         """Whether ``identity`` may do ``action`` to what others in its project keep private."""
         return self.allowed(identity, action, {
             'target.secret.project_id': identity.project_id, 'target.secret.creator_id': '',
             'target.secret.read_project_access': False, 'target.secret.read': ''})
+
+    def _decide(self, action: str, user_id: str | None, project_id: str, roles: tuple[str, ...],
+                target: tuple[tuple[str, object], ...]) -> bool:
+        token = {'project_id': project_id, 'roles': roles}
+        if user_id:  # or nobody would be the owner of what nobody created
+            token['user_id'] = user_id
+        return bool(self._enforcer.enforce(action, dict(target), token))
 
 
 def secret_target(row: Row) -> Target:

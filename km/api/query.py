@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-import sqlalchemy as sa
-
 from km.api import schemas
+from km.db.secrets import Filter
 from km.errors import Malformed
 
 _INTEGER = re.compile(r'[+-]?[0-9]{1,18}\Z')
 _DIGITS = re.compile(r'[0-9]+\Z')
 _MAX_OFFSET = 2 ** 31 - 1
 _MAX_BITS = 32767
-_COMPARISONS = {'gt': '__gt__', 'gte': '__ge__', 'lt': '__lt__', 'lte': '__le__', 'eq': '__eq__'}
+_OPERATORS = frozenset(('gt', 'gte', 'lt', 'lte'))
 #: Operators that say two things of one end, or one thing twice.
 _EXCLUSIVE = ({'gt', 'gte', 'eq'}, {'lt', 'lte', 'eq'})
 
@@ -68,46 +67,44 @@ def page(query: dict[str, str], *, default: int, most: int) -> Page:
     return Page(default if limit is None else min(max(limit, 1), most), offset)
 
 
-def text(column: sa.ColumnElement, wanted: str) -> sa.ColumnElement:
+def text(column: str, wanted: str) -> Filter:
     """Equality; with a ``%`` in it, which stands for any text, likeness."""
     if '%' not in wanted:
-        return column == wanted
-    pattern = wanted.replace('\\', '\\\\').replace('_', '\\_')
-    return column.like(pattern, escape='\\')
+        return Filter(column, 'eq', wanted)
+    return Filter(column, 'like', wanted.replace('\\', '\\\\').replace('_', '\\_'))
 
 
-def bits(column: sa.ColumnElement, wanted: str) -> sa.ColumnElement | None:
-    """Equality with an integer; None if it is no number.
+def bits(wanted: str) -> list[Filter]:
+    """Equality with an integer; nothing if it is no number.
 
     :raises Malformed: no key has so many bits.
     """
     if not _DIGITS.match(wanted):
-        return None
+        return []
     if len(wanted) > len(str(_MAX_BITS)) or not 1 <= int(wanted) <= _MAX_BITS:
         raise _bad()
-    return column == int(wanted)
+    return [Filter('bit_length', 'eq', int(wanted))]
 
 
-def times(column: sa.ColumnElement, wanted: str) -> sa.ColumnElement:
+def times(column: str, wanted: str) -> list[Filter]:
     """A list like ``gt:2030-01-01,lte:2031-01-01``; a date alone means equality.
 
     :raises Malformed: a date or operator is wrong, or two of them cannot go together.
     """
-    conditions = {}
+    found: dict[str, Filter] = {}
     for part in wanted.split(','):
         operator, colon, date = part.partition(':')
-        if not colon or operator not in _COMPARISONS or operator == 'eq':
+        if not colon or operator not in _OPERATORS:
             operator, date = 'eq', part
-        if operator in conditions:
+        if operator in found:
             raise _bad()
         try:
-            moment = schemas.time(date.strip())
+            found[operator] = Filter(column, operator, schemas.time(date.strip()))
         except ValueError:
             raise _bad() from None
-        conditions[operator] = getattr(column, _COMPARISONS[operator])(moment)
-    if any(len(end & conditions.keys()) > 1 for end in _EXCLUSIVE):
+    if any(len(end & found.keys()) > 1 for end in _EXCLUSIVE):
         raise _bad()
-    return sa.and_(*conditions.values())
+    return list(found.values())
 
 
 def order(wanted: str, keys: frozenset[str]) -> list[tuple[str, bool]]:

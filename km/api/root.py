@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of resources, and the Pecan application around it."""
-from collections.abc import Callable
-
 import pecan
 from webob import Response
 
 from km.api import acls, metadata, secrets, versions
-from km.api.resource import House, HouseResource, Request, Resource, shown, verb
+from km.api.resource import Application, House, HouseResource, Resource, shown, verb
 
 
 class V1(HouseResource):
@@ -28,7 +26,6 @@ def tree(house: House) -> Resource:
         metadata=metadata.Metadata(house, member=metadata.Metadatum(house))))))
 
 
-def application(house: House) -> Callable:
+def application(house: House) -> Application:
     """The WSGI app that answers what the middleware lets through."""
-    return pecan.make_app(
-        tree(house), request_cls=Request, guess_content_type_from_ext=False, force_canonical=False)
+    return Application(tree(house))

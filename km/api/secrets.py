@@ -31,7 +31,7 @@ class Secrets(HouseResource):
         page = query.page(asked, default=options.default_page_size, most=options.max_page_size)
         with self.house.database.statement() as connection:
             found, total = rows.page(
-                connection, *_conditions(environ, asked), now=self.house.clock(),
+                connection, _viewer(environ, asked), filters=_filters(asked), now=self.house.clock(),
                 order=query.order(asked['sort'], _SORTABLE) if asked.get('sort') else (),
                 limit=page.limit, offset=page.offset)
         url = f'{self.links.base(environ)}/v1/secrets'
@@ -121,20 +121,23 @@ def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]
     return told
 
 
-def _conditions(environ: dict[str, Any], asked: dict[str, str]) -> list:
-    identity, column = environ['km.identity'], rows.column
+def _viewer(environ: dict[str, Any], asked: dict[str, str]) -> rows.Viewer:
     if asked.get('acl_only', '').lower() == 'true':
-        found = [rows.shared_with(identity.user_id, outside=identity.project_id)]
+        sees = 'shared by others'
     else:
-        found = [rows.of_project(identity.project_id, member=identity.user_id,
-                                 sees_private=environ['km.sees_private'])]
-    found += [query.text(column(name), asked[key])
-              for key, name in _TEXT_FILTERS.items() if key in asked]
-    found += [query.times(column(key), asked[key]) for key in _TIME_FILTERS if key in asked]
+        sees = 'all of the project' if environ['km.sees_private'] else 'open of the project'
+    identity = environ['km.identity']
+    return rows.Viewer(identity.project_id, identity.user_id, sees)
+
+
+def _filters(asked: dict[str, str]) -> list[rows.Filter]:
+    found = [query.text(column, asked[key]) for key, column in _TEXT_FILTERS.items() if key in asked]
+    for key in _TIME_FILTERS:
+        if key in asked:
+            found += query.times(key, asked[key])
     if 'secret_type' in asked:
-        found.append(column('secret_type') == asked['secret_type'])
-    bits = query.bits(column('bit_length'), asked.get('bits', ''))
-    return found if bits is None else [*found, bits]
+        found.append(rows.Filter('secret_type', 'eq', asked['secret_type']))
+    return found + query.bits(asked.get('bits', ''))
 
 
 def _payload(call: Any, environ: dict[str, Any]) -> Response:

@@ -3,10 +3,12 @@
 
 Statements that requests run are built once, here: building one costs as much as running it.
 """
+import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -43,6 +45,43 @@ _ABANDONED = _STATE.where(_columns.intent_at < bindparam('before')).order_by(
 _EXPIRED = sa.select(_columns.id).where(
     _columns.expiration <= bindparam('now'), _columns.status == ACTIVE).order_by(
     _columns.expiration).limit(bindparam('page'))
+
+
+_shared = _columns.id.in_(sa.select(ACL_USERS.c.object_id).where(_names_reader))
+_of_project = _columns.project_id == bindparam('project')
+_SEEN = {
+    'all of the project': _of_project,
+    'open of the project': sa.and_(_of_project, sa.or_(
+        _columns.project_access, _columns.creator_id == bindparam('reader'), _shared)),
+    'shared by others': sa.and_(_columns.project_id != bindparam('project'), _shared),
+}
+_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
+    'eq': operator.eq, 'gt': operator.gt, 'gte': operator.ge, 'lt': operator.lt, 'lte': operator.le,
+    'like': lambda column, pattern: column.like(pattern, escape='\\'),
+}
+
+
+class Filter(NamedTuple):
+    """A condition on a column.
+
+    :param operator: eq, gt, gte, lt, lte, or like (``%`` is any text, a backslash escapes).
+    """
+
+    column: str
+    operator: str
+    value: Any
+
+
+class Viewer(NamedTuple):
+    """Who looks at a list, and what of it is there for them.
+
+    :param sees: 'all of the project'; 'open of the project', which is what others do not keep
+        private; or 'shared by others', secrets of other projects whose ACL names the user.
+    """
+
+    project_id: str
+    user_id: str | None
+    sees: str
 
 
 def get(connection: sa.Connection, secret_id: str, *, reader: str | None,
@@ -132,42 +171,29 @@ def expired(connection: sa.Connection, *, now: datetime, page: int) -> Sequence[
     return connection.execute(_EXPIRED, {'now': now, 'page': page}).scalars().all()
 
 
-def of_project(project_id: str, *, member: str | None, sees_private: bool) -> sa.ColumnElement:
-    """The secrets of a project that a member may see listed."""
-    owned = _columns.project_id == project_id
-    if sees_private:
-        return owned
-    return sa.and_(owned, sa.or_(
-        _columns.project_access, _columns.creator_id == member, _shared_with(member)))
-
-
-def shared_with(user_id: str | None, *, outside: str) -> sa.ColumnElement:
-    """The secrets of every project but ``outside`` whose ACL names a user."""
-    return sa.and_(_columns.project_id != outside, _shared_with(user_id))
-
-
-def page(connection: sa.Connection, *conditions: sa.ColumnElement, now: datetime,
-         order: Iterable[tuple[str, bool]], limit: int, offset: int) -> tuple[Sequence[sa.Row], int]:
-    """One page of the active secrets that meet all conditions, and how many there are in all.
+def page(connection: sa.Connection, viewer: Viewer, *, filters: Sequence[Filter], now: datetime,
+         order: Sequence[tuple[str, bool]], limit: int,
+         offset: int) -> tuple[Sequence[sa.Row], int]:
+    """One page of the active secrets a viewer sees that pass all filters, and how many there are.
 
     :param order: (column, descending) in order of weight; creation and id decide what is left.
     """
-    met = sa.and_(_alive, *conditions)
-    total = connection.execute(
-        sa.select(sa.func.count()).select_from(SECRETS).where(met), {'now': now}).scalar_one()
-    keys = [_columns[key].desc() if descending else _columns[key].asc()
-            for key, descending in order]
-    rows = connection.execute(
+    count, rows = _page(viewer.sees, tuple(wanted[:2] for wanted in filters), tuple(order))
+    values = {'now': now, 'project': viewer.project_id, 'reader': viewer.user_id,
+              **{f'value{number}': wanted.value for number, wanted in enumerate(filters)}}
+    total = connection.execute(count, values).scalar_one()
+    return connection.execute(rows, {**values, 'limit': limit, 'offset': offset}).all(), total
+
+
+@functools.lru_cache(maxsize=1000)
+def _page(sees: str, filters: tuple[tuple[str, str], ...],
+          order: tuple[tuple[str, bool], ...]) -> tuple[sa.Select, sa.Select]:
+    """The statements for the total and for a page of a kind of list."""
+    met = sa.and_(_alive, _SEEN[sees], *(
+        _COMPARED[compared](_columns[name], bindparam(f'value{number}', type_=_columns[name].type))
+        for number, (name, compared) in enumerate(filters)))
+    keys = [_columns[key].desc() if descending else _columns[key] for key, descending in order]
+    return (
+        sa.select(sa.func.count()).select_from(SECRETS).where(met),
         sa.select(SECRETS).where(met).order_by(*keys, _columns.created, _columns.id)
-        .limit(limit).offset(offset), {'now': now}).all()
-    return rows, total
-
-
-def column(name: str) -> sa.ColumnElement:
-    """A column to filter by."""
-    return _columns[name]
-
-
-def _shared_with(user_id: str | None) -> sa.ColumnElement:
-    return _columns.id.in_(
-        sa.select(ACL_USERS.c.object_id).where(_names_reader).params(reader=user_id))
+        .limit(bindparam('limit')).offset(bindparam('offset')))
