@@ -41,7 +41,7 @@ class AccessControl:
         identity = environ['km.identity']
         rule, ids = self._match(environ)
         environ['km.rule'] = rule
-        environ['km.target'] = row = self._fetch(ids, identity)
+        environ['km.target'] = row = self._fetch(rule, ids, identity)
         target = NOTHING if row is None else secret_target(row)
         if not self._policy.allowed(identity, rule.action, target):
             raise Forbidden(f'{rule.operation} attempt not allowed - '
@@ -56,9 +56,10 @@ class AccessControl:
         :raises NotFound, NoSuchMethod: there is none.
         """
         node, ids = self._routes, {}
-        if not environ['PATH_INFO'].isascii():
-            raise NotFound('')  # no name and no id in km is
-        for segment in environ['PATH_INFO'].split('/'):
+        path = environ['PATH_INFO']
+        if not (path.isascii() and path.isprintable()):
+            raise NotFound('')  # no name and no id in km is anything else
+        for segment in path.split('/'):
             if not segment:
                 continue
             if segment in node['names']:
@@ -77,14 +78,14 @@ class AccessControl:
             return node['rules'][method, False], ids
         return node['rules'][method, True], ids
 
-    def _fetch(self, ids: dict[str, str], identity: Identity) -> Row | None:
+    def _fetch(self, rule: Rule, ids: dict[str, str], identity: Identity) -> Row | None:
         if 'secret_id' not in ids:
             return None
         if not _UUID.match(ids['secret_id']):
             raise NotFound('Provided secret id is invalid.')
         with self._database.statement() as connection:
             row = secrets.get(connection, ids['secret_id'], reader=identity.user_id,
-                              now=self._clock())
+                              now=self._clock(), whole=rule.action == SECRET_GET)
         if row is None:
             raise NotFound('Secret not found.')
         return row

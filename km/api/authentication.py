@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks: the strategies of ``[api] auth_strategy``, and the paths that need none.
+"""What comes in, and who asks: doors, and the strategies of ``[api] auth_strategy``.
 
 Each strategy wraps an app and leaves ``km.identity`` in the environ for it, made from what it found
 out and from nothing else a client sent.
 """
+import hashlib
 import ipaddress
 import re
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from cachetools import TTLCache
+from keystoneauth1.exceptions import MissingRequiredOptions, NoMatchingPlugin
 from keystonemiddleware.auth_token import AuthProtocol
 from oslo_config import cfg
 from oslo_middleware import basic_auth
 from oslo_middleware.exceptions import ConfigInvalid
+from oslo_utils import timeutils
 from webob import exc
 
-from km.errors import Forbidden, Invalid, Misconfigured, NotFound, Unauthenticated
+from km.errors import Forbidden, Invalid, Malformed, Misconfigured, NotFound, TooLarge, Unauthenticated
 from km.identity import Identity
 
 # What auth_token sets, and what a client therefore must not: X-Roles, X-Project-Id, X-User-Name,
@@ -23,6 +30,7 @@ from km.identity import Identity
 _IDENTITY_HEADER = re.compile(
     r'HTTP_(X_(SERVICE_)?(IDENTITY_STATUS|USER|ROLES?|PROJECT|TENANT|DOMAIN)|X_IS_ADMIN|'
     r'X_SERVICE_CATALOG|OPENSTACK_SYSTEM_SCOPE)')
+_MOST_TOKENS = 10000
 _NOAUTH_HEADERS = frozenset(('HTTP_X_PROJECT_ID', 'HTTP_X_USER_ID', 'HTTP_X_ROLES'))
 
 
@@ -33,29 +41,45 @@ def authenticated(app: Callable, conf: cfg.ConfigOpts) -> Callable:
     """
     strategy = conf.api.auth_strategy
     if strategy == 'keystone':
-        return StripIdentity(AuthProtocol(KeystoneIdentity(app), {'oslo_config_config': conf}))
+        return StripIdentity(KnownTokens(app, conf))
     if strategy == 'http_basic':
         return StripIdentity(HttpBasic(app, conf))
     return StripIdentity(NoAuth(app, conf), keep=_NOAUTH_HEADERS)
 
 
 class Doors:
-    """WSGI app: the paths that are open to everybody, the one that is guarded, and no other.
+    """WSGI app: what comes in at all, by path and by size.
 
     :param open_to_all: apps by path.
     :param guarded: the app at ``/v1`` and below.
+    :param counted: that app behind a reader that counts, for bodies that do not say how long they are.
     """
 
-    def __init__(self, open_to_all: Mapping[str, Callable], guarded: Callable):
-        self._open_to_all, self._guarded = open_to_all, guarded
+    def __init__(self, open_to_all: Mapping[str, Callable], *, guarded: Callable, counted: Callable,
+                 max_body_bytes: int):
+        self._open_to_all, self._guarded, self._counted = open_to_all, guarded, counted
+        self._max_body_bytes = max_body_bytes
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        path = environ['PATH_INFO'].rstrip('/')
+        path, length = environ['PATH_INFO'].rstrip('/'), environ.get('CONTENT_LENGTH') or '0'
+        if not length.isdecimal():
+            raise Malformed('Content-Length must be a number.')
+        if int(length[:18]) > self._max_body_bytes:
+            raise TooLarge('Provided information too large to process')
+        if environ['REQUEST_METHOD'] == 'OPTIONS':
+            return _options(start_response)
         if path == '/v1' or path.startswith('/v1/'):
-            return self._guarded(environ, start_response)
+            counts = 'HTTP_TRANSFER_ENCODING' in environ
+            return (self._counted if counts else self._guarded)(environ, start_response)
         if path in self._open_to_all:
             return self._open_to_all[path](environ, start_response)
         raise NotFound('')
+
+
+def _options(start_response: Callable) -> list[bytes]:
+    """200 and nothing, as clients know it of a service without CORS."""
+    start_response('200 OK', [('Content-Length', '0')])
+    return []
 
 
 class StripIdentity:
@@ -74,22 +98,71 @@ class StripIdentity:
         return self._app(environ, start_response)
 
 
-class KeystoneIdentity:
-    """WSGI middleware behind ``auth_token``: its headers become ``km.identity``.
+class KnownTokens:
+    """WSGI middleware: ``km.identity`` from a Keystone token, which ``auth_token`` validates.
 
-    :raises Unauthenticated: the token is not scoped to a project.
+    ``auth_token`` has a cache of its own, and still parses the token, sets fifty headers and writes out
+    the service catalog for each request; without memcached it also looks through all the tokens it
+    ever kept. Here an answer of it is good for ``[api] token_memory_seconds``. Remembered is only what
+    depends on the token alone: none that expires meanwhile, none that comes with a service token, none
+    that is bound to its bearer or restricted to some requests by access rules.
     """
 
-    def __init__(self, app: Callable):
+    def __init__(self, app: Callable, conf: cfg.ConfigOpts):
         self._app = app
+        self._seconds = conf.api.token_memory_seconds
+        self._known: TTLCache = TTLCache(_MOST_TOKENS, self._seconds)
+        self._lock = threading.Lock()
+        self._auth_token = _auth_token(self._validated, conf)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        project_id = environ.get('HTTP_X_PROJECT_ID')
-        if not project_id:
-            raise Unauthenticated('The token is not scoped to a project.')
-        environ['km.identity'] = identity(
-            environ, environ.get('HTTP_X_USER_ID'), project_id, environ.get('HTTP_X_ROLES', ''))
+        key = _key(environ)
+        with self._lock:
+            identity = self._known.get(key) if key else None
+        if identity is None:
+            return self._auth_token(environ, start_response)
+        environ['km.identity'] = replace(identity, request_id=environ['openstack.request_id'])
         return self._app(environ, start_response)
+
+    def _validated(self, environ: dict[str, Any], start_response: Callable) -> Any:
+        """The app behind ``auth_token``.
+
+        :raises Unauthenticated: the token is not scoped to a project.
+        """
+        if not environ.get('HTTP_X_PROJECT_ID'):
+            raise Unauthenticated('The token is not scoped to a project.')
+        environ['km.identity'] = identity = _from_headers(environ)
+        key = _key(environ)
+        if key and self._lasts(environ['keystone.token_info']['token']):
+            with self._lock:
+                self._known[key] = identity
+        return self._app(environ, start_response)
+
+    def _lasts(self, token: dict[str, Any]) -> bool:
+        """Whether a token means the same for every request of the next seconds."""
+        until = timeutils.normalize_time(timeutils.parse_isotime(token['expires_at']))
+        restricted = 'bind' in token or 'access_rules' in token.get('application_credential', {})
+        return not restricted and until > timeutils.utcnow() + timedelta(seconds=self._seconds)
+
+
+def _key(environ: dict[str, Any]) -> bytes | None:
+    """What a request's token is remembered by; None if it is not."""
+    token = environ.get('HTTP_X_AUTH_TOKEN')
+    if not token or 'HTTP_X_SERVICE_TOKEN' in environ:
+        return None
+    return hashlib.sha256(token.encode('latin-1')).digest()
+
+
+def _auth_token(app: Callable, conf: cfg.ConfigOpts) -> AuthProtocol:
+    try:
+        guard = AuthProtocol(app, {'oslo_config_config': conf})
+    except (MissingRequiredOptions, NoMatchingPlugin, cfg.Error) as error:
+        raise Misconfigured(f'[keystone_authtoken] it cannot be used: {error}') from None
+    section = conf.keystone_authtoken
+    if not (section.auth_type or section.auth_section):
+        raise Misconfigured('[keystone_authtoken] auth_type is required with auth_strategy = '
+                            'keystone, and so are auth_url and what that type needs.')
+    return guard
 
 
 class HttpBasic:
@@ -98,7 +171,7 @@ class HttpBasic:
     def __init__(self, app: Callable, conf: cfg.ConfigOpts):
         self._app, self._file = app, conf.api.http_basic_user_file
         self._project_id = conf.api.http_basic_project_id
-        self._roles = ','.join(conf.api.http_basic_roles)
+        self._roles = tuple(conf.api.http_basic_roles)
         if not self._file:
             raise Misconfigured('[api] http_basic_user_file is required with '
                                 'auth_strategy = http_basic.')
@@ -110,7 +183,9 @@ class HttpBasic:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
         user = self._user(environ)
-        environ['km.identity'] = identity(environ, user, self._project_id, self._roles)
+        environ['km.identity'] = Identity(
+            user_id=user, project_id=self._project_id, roles=self._roles,
+            request_id=environ['openstack.request_id'])
         return self._app(environ, start_response)
 
     def _user(self, environ: dict[str, Any]) -> str:
@@ -132,12 +207,10 @@ class NoAuth:
         if not (self._everyone or is_loopback(environ.get('REMOTE_ADDR'))):
             raise Forbidden('This km asks nobody who they are, and so answers only on the '
                             'loopback interface.')
-        project_id = environ.get('HTTP_X_PROJECT_ID')
-        if not project_id:
+        if not environ.get('HTTP_X_PROJECT_ID'):
             raise Invalid('The header X-Project-Id is required.')
-        environ['km.identity'] = identity(
-            environ, environ.get('HTTP_X_USER_ID'), project_id,
-            environ.get('HTTP_X_ROLES', 'admin,member,reader'))
+        environ.setdefault('HTTP_X_ROLES', 'admin,member,reader')
+        environ['km.identity'] = _from_headers(environ)
         return self._app(environ, start_response)
 
 
@@ -151,13 +224,13 @@ def is_loopback(address: str | None) -> bool:
         return address == 'localhost'
 
 
-def identity(environ: dict[str, Any], user_id: str | None, project_id: str,
-             roles: str) -> Identity:
-    """An identity from plain values; an empty user is none.
+def _from_headers(environ: Mapping[str, Any]) -> Identity:
+    """An identity from the headers that Keystone's middleware sets; an empty user is none.
 
-    :param roles: names, separated by commas.
+    :param environ: of WSGI; it must have ``HTTP_X_PROJECT_ID``.
     """
+    roles = environ.get('HTTP_X_ROLES', '').split(',')
     return Identity(
-        user_id=user_id or None, project_id=project_id,
-        roles=tuple(role.strip().lower() for role in roles.split(',') if role.strip()),
-        request_id=environ.get('openstack.request_id', ''))
+        user_id=environ.get('HTTP_X_USER_ID') or None, project_id=environ['HTTP_X_PROJECT_ID'],
+        roles=tuple(role.strip().lower() for role in roles if role.strip()),
+        request_id=environ['openstack.request_id'])

@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from webob import Request
+from webob import Request, exc
 
 from km.api.faults import UnsupportedMediaType
 from km.errors import Malformed
@@ -26,7 +26,7 @@ def read(request: Request, *, verbatim: frozenset[str] = frozenset()) -> dict[st
     require_json(request)
     try:
         parsed = json.loads(
-            request.body.decode('utf-8'), object_pairs_hook=_without_duplicates,
+            raw(request).decode('utf-8'), object_pairs_hook=_without_duplicates,
             parse_constant=_refuse, parse_int=_integer, parse_float=_float)
         if not isinstance(parsed, dict):
             raise ValueError('no object')
@@ -34,6 +34,19 @@ def read(request: Request, *, verbatim: frozenset[str] = frozenset()) -> dict[st
                 for key, value in parsed.items()}
     except (ValueError, RecursionError):
         raise Malformed('Malformed JSON') from None
+
+
+def raw(request: Request) -> bytes:
+    """A request's whole body.
+
+    :raises Malformed: it ends early, or its chunks are not what they say.
+    """
+    try:
+        return request.body
+    except exc.HTTPException:
+        raise  # the size limit's
+    except Exception:  # every WSGI server has errors of its own for this
+        raise Malformed('The body is not as long as it says, or badly chunked.') from None
 
 
 def require_json(request: Request) -> None:

@@ -67,7 +67,7 @@ class Faults:
         held: list = []
 
         def respond(status: str, headers: list, exc_info: Any = None) -> Any:
-            if status[0] in '45' and not _is_json(headers):
+            if status[0] in '45':  # km's own errors are raised: this is a library's
                 held.append((status, headers))
                 return lambda _: None
             return start_response(status, headers + environ.get('km.spoken', []), exc_info)
@@ -131,11 +131,6 @@ def _send(start_response: Callable, code: int, description: str | None,
     start_response(f'{code} {title}', [
         *headers, ('Content-Type', 'application/json'), ('Content-Length', str(len(body)))])
     return [body]
-
-
-def _is_json(headers: list) -> bool:
-    return any(name.lower() == 'content-type' and value.startswith('application/json')
-               for name, value in headers)
 
 
 def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import re
 
 from webob import Request
 
+from km.api.body import raw
 from km.api.faults import NotAcceptable, UnsupportedMediaType
 from km.errors import Invalid, TooLarge
 
@@ -49,6 +50,7 @@ def from_body(request: Request, *, limit: int) -> tuple[bytes, str]:
     """The payload that is a request's whole body, and its content type as km reports it.
 
     :raises UnsupportedMediaType: no content type that a payload may have.
+    :raises Malformed: the body is not as it says.
     :raises Invalid: there is nothing, or the content encoding does not fit.
     :raises TooLarge: it is over the limit.
     """
@@ -57,7 +59,7 @@ def from_body(request: Request, *, limit: int) -> tuple[bytes, str]:
         raise UnsupportedMediaType(
             f'Unexpected content type. Expected content types are: {sorted({TEXT} | BINARY)}')
     encoding = request.headers.get('Content-Encoding')
-    sent = request.body
+    sent = raw(request)
     if not sent:
         raise Invalid('No data supplied to process.')
     _require_fitting(sent, limit)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line in the log for every request, and the audit record.
+"""A name for every request, one line of it in the log, and the audit record.
 
 Both are written outside everything that can fail, so that what they tell is what the client was told.
 No line has a query, a header or a body: they may hold what is nobody else's business.
@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from oslo_context import context
+
 LOG = logging.getLogger(__name__)
+HEADER = 'x-openstack-request-id'
 AUDIT = logging.getLogger('km.audit')
 
 
@@ -24,6 +27,7 @@ class RequestLog:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
         began, path = time.perf_counter(), environ.get('PATH_INFO', '')
+        environ['openstack.request_id'] = request_id = context.generate_request_id()
         status, location = '', ''
 
         def respond(sent: str, headers: list, exc_info: Any = None) -> Any:
@@ -31,12 +35,11 @@ class RequestLog:
             status = sent[:3]
             if status == '201':
                 location = dict(headers).get('Location', '')
-            return start_response(sent, headers, exc_info)
+            return start_response(sent, [*headers, (HEADER, request_id)], exc_info)
 
         body = self._app(environ, respond)
         identity, rule = environ.get('km.identity'), environ.get('km.rule')
         user, project = (identity.user_id, identity.project_id) if identity else ('-', '-')
-        request_id = environ.get('openstack.request_id', '-')
         if rule and (rule.audited or status == '403'):
             row = environ.get('km.target')
             AUDIT.info(

@@ -6,9 +6,10 @@ from importlib.metadata import version
 from typing import Any
 
 import microversion_parse
-from webob import Request, Response
+from webob import Response
 
 from km.acl.rules import NoSuchMethod
+from km.api import query
 from km.api.faults import NotAcceptable
 from km.api.resource import Links
 from km.errors import Malformed
@@ -75,12 +76,11 @@ class VersionList:
         self._links = links
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        request = Request(environ)
-        if request.method != 'GET':
+        if environ['REQUEST_METHOD'] != 'GET':
             raise NoSuchMethod(['GET'])
-        if 'build' in request.GET:
+        if 'build' in query.read(environ):
             return Response(json={'build': version('km')})(environ, start_response)
-        if request.headers.get('Accept') == 'application/json-home':
+        if environ.get('HTTP_ACCEPT') == 'application/json-home':
             home = f'{self._links.base(environ)}/v1/'
             return Response(status=302, location=home)(environ, start_response)
         found = [document(environ, self._links)]

@@ -34,6 +34,7 @@ class Server(BaseApplication):
         """What gunicorn asks of each process it has forked: the WSGI app."""
         deployment = Deployment(self._conf)
         deployment.start()
+        self.cfg.set('worker_exit', lambda _server, _worker: deployment.close())
         return deployment.application
 
 

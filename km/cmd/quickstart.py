@@ -22,6 +22,9 @@ _USER = 'admin'
 # The password is random and long, so its hash need not be slow to be safe.
 _BCRYPT_ROUNDS = 5
 
+#: In a URL or a list of oslo.config these mean something else.
+_CANNOT_STAND_IN_CONF = frozenset('?,$\n')
+
 _CONF = """\
 # Written by km-quickstart. etc/km/km.conf.sample explains every option.
 [api]
@@ -45,7 +48,7 @@ connection = sqlite:///{folder}/soft.sqlite
 
 _OPENRC = """\
 # Source this, and the stock clients reach the km of this folder.
-unset "${{!OS_@}}"
+for _os in $(env | sed -n 's/^\\(OS_[A-Z0-9_]*\\)=.*/\\1/p'); do unset "$_os"; done; unset _os
 export OS_AUTH_TYPE=http_basic
 export OS_ENDPOINT={url}/v1
 export OS_USERNAME={user}
@@ -67,8 +70,10 @@ def prepare(folder: Path, *, port: int) -> Path:
     """Fill ``folder`` with what is not there yet.
 
     :returns: the path of the km.conf.
-    :raises Misconfigured: the folder cannot be written to.
+    :raises Misconfigured: the folder cannot be written to, or its name cannot stand in a km.conf.
     """
+    if _CANNOT_STAND_IN_CONF & set(str(folder)):
+        raise Misconfigured(f'{folder}: choose a folder without any of ? , $ in its path.')
     conf = folder / 'km.conf'
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,8 +81,7 @@ def prepare(folder: Path, *, port: int) -> Path:
         if not (folder / 'kek').exists():
             key_file.create(str(folder / 'kek'))
         url = f'http://127.0.0.1:{port}'
-        if not (folder / 'openrc').exists():
-            _make_user(folder, url)
+        _write(folder / 'openrc', _OPENRC.format(url=url, user=_USER, password=_password(folder)))
         _write(conf, _CONF.format(folder=folder, url=url, port=port))
     except OSError as error:
         raise Misconfigured(f'{error.filename or folder} cannot be written: '
@@ -104,12 +108,15 @@ def _serve(folder: Path, port: int) -> None:
     api.serve(conf, bound)
 
 
-def _make_user(folder: Path, url: str) -> None:
-    password = secrets.token_urlsafe(32)
-    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_ROUNDS)).decode()
-    _write(folder / 'users', f'{_USER}:{hashed}\n')
-    # Last, for its being there says that all of this is.
-    _write(folder / 'openrc', _OPENRC.format(url=url, user=_USER, password=password))
+def _password(folder: Path) -> str:
+    """The password of the folder's user, who is made if there is none."""
+    path = folder / 'password'
+    if not path.exists():
+        password = secrets.token_urlsafe(32)
+        hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_ROUNDS)).decode()
+        _write(folder / 'users', f'{_USER}:{hashed}\n')
+        _write(path, password)  # last: its being there says that both are
+    return path.read_text(encoding='utf-8')
 
 
 def _write(path: Path, text: str) -> None:

@@ -38,6 +38,11 @@ OPTIONS = (
     cfg.IntOpt(
         'max_page_size', default=100, min=1,
         help='Elements on a page of a list at the most, whatever the client asks for.'),
+    cfg.IntOpt(
+        'token_memory_seconds', default=10, min=0,
+        help='How long a process remembers who a Keystone token is, beside the cache of '
+             '[keystone_authtoken], whose token_cache_time is how late a revocation may be noticed; '
+             'this many seconds are added to it. 0 remembers nothing.'),
     cfg.StrOpt(
         'http_basic_user_file',
         help='For auth_strategy = http_basic: lines of "name:bcrypt hash", as "htpasswd -B" makes.'),

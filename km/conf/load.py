@@ -72,8 +72,21 @@ def load(arguments: Sequence[str] = (), files: Sequence[str] | None = None) -> c
     if files is None and 'KM_CONF' in os.environ:
         files = [os.environ['KM_CONF']]
     try:
+        # A named file is the whole of it: no km.conf.d of this machine may change what it says.
         conf(list(arguments), project='km', prog='km', version=version('km'),
-             default_config_files=None if files is None else list(files))
+             default_config_files=None if files is None else list(files),
+             default_config_dirs=None if files is None else [])
     except (cfg.Error, ValueError) as error:
         raise Misconfigured(f'The configuration cannot be read: {error}') from None
+    _require_values(conf)
     return conf
+
+
+def _require_values(conf: cfg.ConfigOpts) -> None:
+    """oslo.config looks at a value when somebody asks for it; the operator shall hear of it now."""
+    for group, options in _GROUPS:
+        for option in options:
+            try:
+                conf[group][option.dest]
+            except (cfg.Error, ValueError) as error:
+                raise Misconfigured(f'[{group}] {option.name}: {error}') from None

@@ -33,16 +33,19 @@ class Database:
         """
         try:
             self.engine = sa.create_engine(
-                url, hide_parameters=True, pool_size=max_connections, max_overflow=0,
-                pool_recycle=recycle_seconds, pool_use_lifo=True, skip_autocommit_rollback=True)
+                url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
+                max_overflow=0, pool_recycle=recycle_seconds, pool_use_lifo=True,
+                skip_autocommit_rollback=True)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise Misconfigured('[database] connection: it is not a database URL that this km can '
                                 f'use ({type(error).__name__}).') from None
         event.listen(self.engine, 'handle_error', _unavailable)
         if self.engine.dialect.name == 'sqlite':
             event.listen(self.engine, 'connect', _sqlite)
-        self.transaction = self.engine.begin
-        self.statement = self.engine.execution_options(isolation_level='AUTOCOMMIT').connect
+        sqlite = self.engine.dialect.name == 'sqlite'
+        self.statement = self.engine.connect
+        self.transaction = self.engine.execution_options(
+            isolation_level='SERIALIZABLE' if sqlite else 'READ COMMITTED').begin
 
     def close(self) -> None:
         """Close every connection."""
@@ -50,7 +53,7 @@ class Database:
 
     def upgrade(self) -> None:
         """Bring the schema to the version this km needs; does nothing if it is there."""
-        with self.engine.begin() as connection:
+        with self.transaction() as connection:
             command.upgrade(_alembic(connection), 'head')
 
     def current(self) -> str | None:

@@ -51,6 +51,12 @@ SECRETS = sa.Table(
     Column('acl_created', Time),
     Column('acl_updated', Time),
     sa.Index(None, 'project_id', 'created', 'id'),
+    # The totals of lists are counted in these two alone, where the database knows partial indexes.
+    sa.Index('ix_secrets_active', 'project_id', postgresql_include=['expiration', 'project_access'],
+             postgresql_where=sa.text("status = 'ACTIVE'"), sqlite_where=sa.text("status = 'ACTIVE'")),
+    sa.Index('ix_secrets_private', 'project_id', 'creator_id',
+             postgresql_where=sa.text("status = 'ACTIVE' AND NOT project_access"),
+             sqlite_where=sa.text("status = 'ACTIVE' AND NOT project_access")),
     sa.Index(None, 'expiration'),
     sa.Index(None, 'intent_at'),
 )

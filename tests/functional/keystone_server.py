@@ -213,7 +213,8 @@ class Program(BaseApplication):
 
     def load(self):
         """Give Keystone's WSGI application."""
-        from keystone.server.wsgi import initialize_public_application
+        # Takes seconds, which only the process that serves Keystone shall spend.
+        from keystone.server.wsgi import initialize_public_application  # noqa: PLC0415
 
         return initialize_public_application()
 
@@ -223,7 +224,8 @@ def _manage(options, *command):
 
     Each runs in a fork, because a process can set up Keystone's registry of managers only once.
     """
-    from keystone.cmd import cli
+    # Takes seconds, which only the process that serves Keystone shall spend.
+    from keystone.cmd import cli  # noqa: PLC0415
 
     arguments = ['keystone-manage', *options, *command]
     process = multiprocessing.get_context('fork').Process(target=cli.main, args=(arguments,))

@@ -155,6 +155,14 @@ class PostgreSQL:
         return url.render_as_string(hide_password=False)
 
 
+    def dump(self, name):
+        """Give what pg_dump writes of the database `name`, as bytes."""
+        command = [_postgresql_programs() / 'pg_dump', f'--host={HOST}', f'--port={self.port}']
+        command += ['--username=km', name]
+        environment = {**os.environ, 'PGPASSWORD': self.password}
+        return subprocess.run(command, check=True, capture_output=True, env=environment).stdout
+
+
 @contextlib.contextmanager
 def postgresql(folder):
     """Run a PostgreSQL server that keeps its log in `folder`; give a `PostgreSQL`.

@@ -9,20 +9,18 @@ import pytest
 import sqlalchemy
 from keystoneauth1.exceptions import Unauthorized
 
-from tests.functional.keystone_server import keystone
-from tests.functional.servers import postgresql, reserved_port
+from tests.functional import servers
+from tests.functional.servers import reserved_port
 
 
 @pytest.fixture(scope='module')
-def database_server(tmp_path_factory):
-    with postgresql(tmp_path_factory.mktemp('postgresql')) as server:
-        yield server
+def database_server(postgresql):
+    return postgresql
 
 
 @pytest.fixture(scope='module')
-def identity(tmp_path_factory):
-    with keystone(tmp_path_factory.mktemp('keystone')) as server:
-        yield server
+def identity(keystone):
+    return keystone
 
 
 def roles(identity, user):
@@ -110,7 +108,8 @@ def test_many_users_can_log_in_at_once(identity):
 
 
 def test_the_catalog_names_the_key_manager_at_the_url_last_set(identity):
-    for url in ('http://127.0.0.1:9311', 'http://127.0.0.1:9312'):
+    before = identity.session('alpha-member').get_endpoint(service_type='key-manager')
+    for url in ('http://127.0.0.1:9311', 'http://127.0.0.1:9312', before):
         identity.set_key_manager_url(url)
         session = identity.session('alpha-member')
         assert session.get_endpoint(service_type='key-manager') == url
@@ -132,7 +131,7 @@ def test_passwords_are_in_no_command_line_and_in_no_repr(identity, database_serv
 
 
 def test_a_stopped_server_leaves_no_process(tmp_path):
-    with postgresql(tmp_path) as server:
+    with servers.postgresql(tmp_path) as server:
         port = str(server.port)
         assert [line for line in command_lines() if port in line.split('\0')]
     assert not [line for line in command_lines() if port in line.split('\0')]

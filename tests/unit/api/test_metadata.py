@@ -99,12 +99,12 @@ def test_all_of_it_cannot_be_deleted_at_once(ann, path):
     assert refused.headers['Allow'] == 'GET, POST, PUT'
 
 
-@pytest.mark.parametrize('key', ['%00', 'a%20b', '%2e%2e', 'k' * 300])
+@pytest.mark.parametrize('key', ['a%20b', '%2e%2e', 'k' * 300])
 def test_an_odd_key_in_the_path_is_only_a_key_that_is_not_there(ann, path, key):
     assert ann.get(f'{path}/{key}').status_int == 404
     assert ann.delete(f'{path}/{key}').status_int == 204
 
 
-def test_a_key_in_the_path_that_is_no_ascii_leads_nowhere(ann, path):
-    for key in ('%FF', '%C3%A4'):
+def test_a_key_in_the_path_that_is_no_printable_ascii_leads_nowhere(ann, path):
+    for key in ('%FF', '%C3%A4', '%00', '%0A'):
         assert ann.get(f'{path}/{key}').status_int == 404

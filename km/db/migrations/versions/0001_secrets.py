@@ -35,6 +35,12 @@ def upgrade() -> None:
     )
     op.create_index('ix_secrets_project_id_created_id', 'secrets',
                     ['project_id', 'created', 'id'])
+    active = sa.text("status = 'ACTIVE'")
+    op.create_index('ix_secrets_active', 'secrets', ['project_id'], postgresql_where=active,
+                    sqlite_where=active, postgresql_include=['expiration', 'project_access'])
+    private = sa.text("status = 'ACTIVE' AND NOT project_access")
+    op.create_index('ix_secrets_private', 'secrets', ['project_id', 'creator_id'],
+                    postgresql_where=private, sqlite_where=private)
     op.create_index('ix_secrets_expiration', 'secrets', ['expiration'])
     op.create_index('ix_secrets_intent_at', 'secrets', ['intent_at'])
     op.create_table(

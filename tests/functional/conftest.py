@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the functional tests stand on: real servers, started when the first test needs them."""
+import pytest
+
+from tests.functional import km_server, servers
+from tests.functional.keystone_server import keystone as run_keystone
+
+
+@pytest.fixture(scope='session')
+def postgresql(tmp_path_factory):
+    """A PostgreSQL."""
+    with servers.postgresql(tmp_path_factory.mktemp('postgresql')) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def keystone(tmp_path_factory):
+    """A Keystone."""
+    with run_keystone(tmp_path_factory.mktemp('keystone')) as server:
+        yield server
+
+
+@pytest.fixture(scope='session', params=['standalone', 'keystone'])
+def km(request, tmp_path_factory):
+    """A km behind HTTP, in each of its deployments.
+
+    In the end it must stop in order, and its log must have kept every secret.
+    """
+    folder = tmp_path_factory.mktemp(request.param)
+    folder.chmod(0o700)
+    if request.param == 'standalone':
+        deployment = km_server.standalone(folder / 'quickstart')
+    else:
+        deployment = km_server.behind_keystone(
+            folder, *map(request.getfixturevalue, ('postgresql', 'keystone')))
+    with deployment as running:
+        yield running
+        running.metadata.dispose()
+        running.ciphertext.dispose()
+        assert km_server.ends_cleanly(running.process), running.log_tail()
+    assert not running.leaks()
+    assert 'Traceback' not in running.log.read_text(errors='replace')
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show the end of km's log with every test of it that fails."""
+    report = yield
+    if report.failed and 'km' in getattr(item, 'funcargs', {}):
+        tested = item.funcargs['km']
+        report.sections.append((f'log of km ({tested.deployment})', tested.log_tail()))
+    return report
