@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,6 +101,10 @@ def _sections(folder: Path, port: int, urls: list[str], identity: Keystone) -> d
     }
 
 
+_MOST_VACUUMS = 50
+_VISIBLE_PAGES = sa.text("SELECT relallvisible FROM pg_class WHERE relname = 'secrets'")
+
+
 def _caller(identity: Keystone, name: str) -> Caller:
     """A new project's only member."""
     admin = KeystoneClient(
@@ -122,7 +127,13 @@ def _fill(url: str, callers: dict[int, Caller]) -> None:
             while part := list(islice(rows, 5000)):
                 connection.execute(table.insert(), part)
     with engine.connect().execution_options(isolation_level='AUTOCOMMIT') as connection:
-        connection.execute(sa.text('VACUUM ANALYZE'))  # as autovacuum would before long
+        # As autovacuum would before long. It marks as visible to all only what is known to be on the
+        # disk, which with asynchronous commits takes a moment.
+        for _ in range(_MOST_VACUUMS):
+            connection.execute(sa.text('VACUUM ANALYZE secrets'))
+            if connection.execute(_VISIBLE_PAGES).scalar_one():
+                break
+            time.sleep(0.2)
     engine.dispose()
 
 

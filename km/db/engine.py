@@ -40,9 +40,9 @@ class Database:
             raise Misconfigured('[database] connection: it is not a database URL that this km can '
                                 f'use ({type(error).__name__}).') from None
         event.listen(self.engine, 'handle_error', _unavailable)
-        if self.engine.dialect.name == 'sqlite':
-            event.listen(self.engine, 'connect', _sqlite)
         sqlite = self.engine.dialect.name == 'sqlite'
+        if sqlite:
+            event.listen(self.engine, 'connect', _sqlite)
         self.statement = self.engine.connect
         self.transaction = self.engine.execution_options(
             isolation_level='SERIALIZABLE' if sqlite else 'READ COMMITTED').begin

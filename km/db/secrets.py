@@ -22,8 +22,9 @@ _of_intent = sa.and_(_of_id, _columns.intent == bindparam('by'))
 _no_intent = _columns.intent.is_(None)
 _names_reader = sa.and_(ACL_USERS.c.kind == SECRET, ACL_USERS.c.user_id == bindparam('reader'))
 # The state stands in the SQL itself: with a parameter there, no plan could use a partial index.
-_alive = sa.and_(_columns.status == sa.literal_column(f"'{ACTIVE}'"), sa.or_(
-    _columns.expiration.is_(None), _columns.expiration > bindparam('now')))
+_active = _columns.status == sa.literal_column(f"'{ACTIVE}'")
+_lasting, _running = _columns.expiration.is_(None), _columns.expiration > bindparam('now')
+_alive = sa.and_(_active, sa.or_(_lasting, _running))
 
 _read_by_acl = sa.exists().where(
     _names_reader, ACL_USERS.c.object_id == _columns.id).label('read_by_acl')
@@ -54,14 +55,13 @@ _EXPIRED = sa.select(_columns.id).where(
 
 _shared = _columns.id.in_(sa.select(ACL_USERS.c.object_id).where(_names_reader))
 _of_project = _columns.project_id == bindparam('project')
-_mine = sa.or_(_columns.creator_id == bindparam('reader'), _shared)
-#: What there is to see, and for whom: whose secrets, and which of them in parts that have nothing in
-#: common. Each part is counted by itself, for no index answers an OR.
+_open, _private = _columns.project_access, sa.not_(_columns.project_access)
+#: What there is to see: whose secrets, and which of the open and of the private ones.
 _SEEN = {
-    'all of the project': (_of_project, (sa.true(),)),
-    'open of the project': (_of_project, (
-        _columns.project_access, sa.and_(sa.not_(_columns.project_access), _mine))),
-    'shared by others': (_columns.project_id != bindparam('project'), (_shared,)),
+    'all of the project': (_of_project, sa.true(), sa.true()),
+    'open of the project': (
+        _of_project, sa.true(), sa.or_(_columns.creator_id == bindparam('reader'), _shared)),
+    'shared by others': (_columns.project_id != bindparam('project'), _shared, _shared),
 }
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     'eq': operator.eq, 'gt': operator.gt, 'gte': operator.ge, 'lt': operator.lt, 'lte': operator.le,
@@ -203,15 +203,18 @@ def page(connection: sa.Connection, viewer: Viewer, *, filters: Sequence[Filter]
 def _page(sees: str, filters: tuple[tuple[str, str], ...],
           order: tuple[tuple[str, bool], ...]) -> tuple[sa.Select, sa.Select]:
     """The statements for the total and for a page, of one kind of list."""
-    whose, parts = _SEEN[sees]
-    passed = sa.and_(whose, _alive, *(
+    whose, of_open, of_private = _SEEN[sees]
+    passed = [whose, _active, *(
         _COMPARED[compared](_columns[name], bindparam(f'value{number}', type_=_columns[name].type))
-        for number, (name, compared) in enumerate(filters)))
-    counts = [sa.select(sa.func.count()).select_from(SECRETS).where(part, passed).scalar_subquery()
+        for number, (name, compared) in enumerate(filters))]
+    # Three parts that have nothing in common, each with an index of its own: none answers an OR.
+    parts = ((_open, of_open, _lasting), (_open, of_open, _running), (_private, of_private, _alive))
+    counts = [sa.select(sa.func.count()).select_from(SECRETS).where(*part, *passed).scalar_subquery()
               for part in parts]
     keys = [_columns[key].desc() if descending else _columns[key] for key, descending in order]
     return (
         sa.select(functools.reduce(operator.add, counts)),
-        sa.select(SECRETS).where(passed, sa.or_(*parts))
+        sa.select(SECRETS).where(
+            *passed, _alive, sa.or_(sa.and_(_open, of_open), sa.and_(_private, of_private)))
         .order_by(*keys, _columns.created, _columns.id)
         .limit(bindparam('limit')).offset(bindparam('offset')))

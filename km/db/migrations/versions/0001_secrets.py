@@ -35,12 +35,15 @@ def upgrade() -> None:
     )
     op.create_index('ix_secrets_project_id_created_id', 'secrets',
                     ['project_id', 'created', 'id'])
-    active = sa.text("status = 'ACTIVE'")
-    op.create_index('ix_secrets_active', 'secrets', ['project_id'], postgresql_where=active,
-                    sqlite_where=active, postgresql_include=['expiration', 'project_access'])
-    private = sa.text("status = 'ACTIVE' AND NOT project_access")
-    op.create_index('ix_secrets_private', 'secrets', ['project_id', 'creator_id'],
-                    postgresql_where=private, sqlite_where=private)
+    for name, columns, where in (
+            ('ix_secrets_open_lasting', ['project_id'],
+             "status = 'ACTIVE' AND project_access AND expiration IS NULL"),
+            ('ix_secrets_open_running', ['project_id', 'expiration'],
+             "status = 'ACTIVE' AND project_access AND expiration IS NOT NULL"),
+            ('ix_secrets_private', ['project_id', 'creator_id'],
+             "status = 'ACTIVE' AND NOT project_access")):
+        op.create_index(name, 'secrets', columns, postgresql_where=sa.text(where),
+                        sqlite_where=sa.text(where))
     op.create_index('ix_secrets_expiration', 'secrets', ['expiration'])
     op.create_index('ix_secrets_intent_at', 'secrets', ['intent_at'])
     op.create_table(
