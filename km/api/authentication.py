@@ -31,6 +31,7 @@ _IDENTITY_HEADER = re.compile(
     r'HTTP_(X_(SERVICE_)?(IDENTITY_STATUS|USER|ROLES?|PROJECT|TENANT|DOMAIN)|X_IS_ADMIN|'
     r'X_SERVICE_CATALOG|OPENSTACK_SYSTEM_SCOPE)')
 _MOST_TOKENS = 10000
+_MOST_DIGITS = 18
 _NOAUTH_HEADERS = frozenset(('HTTP_X_PROJECT_ID', 'HTTP_X_USER_ID', 'HTTP_X_ROLES'))
 
 
@@ -64,7 +65,7 @@ class Doors:
         path, length = environ['PATH_INFO'].rstrip('/'), environ.get('CONTENT_LENGTH') or '0'
         if not length.isdecimal():
             raise Malformed('Content-Length must be a number.')
-        if int(length[:18]) > self._max_body_bytes:
+        if len(length) > _MOST_DIGITS or int(length) > self._max_body_bytes:
             raise TooLarge('Provided information too large to process')
         if environ['REQUEST_METHOD'] == 'OPTIONS':
             return _options(start_response)

@@ -6,10 +6,10 @@ import bcrypt
 import pytest
 from webob import Request
 
-from km.api.authentication import authenticated
-from km.conf.load import new
+from km.api.authentication import KnownTokens, authenticated
+from km.conf.load import load, new
 from km.errors import Forbidden, Invalid, Misconfigured, Unauthenticated
-from km.testing.application import a_deployment
+from km.testing.application import a_deployment, write_conf
 
 FORGED = {'X-User-Id': 'eve', 'X-Project-Id': 'beta', 'X-Roles': 'admin', 'X-Role': 'admin',
           'X-User': 'eve', 'X-User-Name': 'eve', 'X-Tenant-Id': 'beta', 'X-Tenant': 'beta',
@@ -138,3 +138,78 @@ def test_noauth_answers_the_loopback_interface_only_unless_told_twice(noauth, co
             ask(noauth, address, X_Project_Id='alpha')
     conf.set_override('noauth_for_everyone', True, group='api')
     ask(authenticated(seen, conf), '192.0.2.1', X_Project_Id='alpha')
+
+
+@pytest.fixture
+def known(folder, seen):
+    """The keystone strategy, before anybody has asked a Keystone."""
+    return behind_keystone(folder, seen)
+
+
+def behind_keystone(folder, app, **options):
+    return KnownTokens(app, load(files=[str(write_conf(folder, {
+        'api': options, 'keystone_authtoken': {
+            'auth_type': 'none', 'endpoint': 'http://127.0.0.1:9',
+            'www_authenticate_uri': 'http://127.0.0.1:9'}}))]))
+
+
+def validated(known, token=None, **headers):
+    """What ``auth_token`` passes on for a token it found valid."""
+    environ = {'HTTP_X_AUTH_TOKEN': 'a token', 'openstack.request_id': 'req-1',
+               'HTTP_X_PROJECT_ID': 'alpha', 'HTTP_X_USER_ID': 'ann', 'HTTP_X_ROLES': 'Member,reader',
+               'keystone.token_info': {'token': {
+                   'expires_at': '2099-01-01T00:00:00.000000Z', **(token or {})}}, **headers}
+    known._validated(environ, lambda *_: None)
+    return environ['km.identity']
+
+
+def asked_again(known, seen, **headers):
+    """The identity a later request with that token gets without anybody being asked, or None."""
+    environ = {'HTTP_X_AUTH_TOKEN': 'a token', 'openstack.request_id': 'req-2', **headers}
+    known._auth_token = lambda environ, start_response: None
+    known(environ, lambda *_: None)
+    return environ.get('km.identity')
+
+
+def test_a_token_is_remembered_with_whom_it_is_and_each_request_keeps_its_name(known, seen):
+    first = validated(known)
+    assert (first.user_id, first.project_id, first.roles) == ('ann', 'alpha', ('member', 'reader'))
+    again = asked_again(known, seen)
+    assert (again.user_id, again.roles, again.request_id) == ('ann', ('member', 'reader'), 'req-2')
+
+
+@pytest.mark.parametrize('token', [
+    {'bind': {'kerberos': 'ann'}}, {'application_credential': {'access_rules': []}},
+    {'expires_at': '2020-01-01T00:00:00.000000Z'}])
+def test_a_token_that_means_something_else_to_another_request_is_not_remembered(known, seen, token):
+    validated(known, token)
+    assert asked_again(known, seen) is None
+
+
+def test_nothing_is_remembered_of_or_for_a_request_with_a_service_token(known, seen):
+    validated(known, HTTP_X_SERVICE_TOKEN='service')
+    assert asked_again(known, seen) is None
+    validated(known)
+    assert asked_again(known, seen, HTTP_X_SERVICE_TOKEN='service') is None
+
+
+def test_another_token_is_another_token(known, seen):
+    validated(known)
+    assert asked_again(known, seen, HTTP_X_AUTH_TOKEN='a token.') is None
+    assert asked_again(known, seen, HTTP_X_AUTH_TOKEN='') is None
+
+
+def test_a_token_is_remembered_for_as_long_as_an_operator_wants(folder, seen):
+    known = behind_keystone(folder, seen, token_memory_seconds=0)
+    validated(known)
+    assert asked_again(known, seen) is None
+
+
+def test_a_token_without_a_project_is_nobodys(known):
+    with pytest.raises(Unauthenticated, match='not scoped to a project'):
+        validated(known, HTTP_X_PROJECT_ID='')
+
+
+def test_behind_keystone_its_options_are_required(conf, seen):
+    with pytest.raises(Misconfigured, match=r'\[keystone_authtoken\] auth_type is required'):
+        KnownTokens(seen, conf)

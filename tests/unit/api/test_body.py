@@ -84,3 +84,13 @@ def test_any_plain_object_reads_as_it_was_written(value):
 def test_any_bytes_are_an_object_or_malformed(text):
     with contextlib.suppress(Malformed):
         assert isinstance(read(text), dict)
+
+
+@pytest.mark.parametrize(('length', 'status'), [
+    ('25000', 400), ('25001', 413), ('9' * 30, 413), ('0' * 18 + '99999', 413), ('-1', 400),
+    ('x', 400), ('²', 400)])
+def test_a_body_is_taken_or_not_by_the_length_it_declares(ann, length, status):
+    refused = ann.ask('POST', '/v1/secrets', body=b'{', Content_Type='application/json',
+                      Content_Length=length)
+    assert refused.status_int == status
+    assert refused.json['title']
