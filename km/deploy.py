@@ -36,6 +36,7 @@ from km.api.requestlog import RequestLog
 from km.api.resource import House, Links
 from km.api.versions import Microversions, VersionList
 from km.db.engine import Database
+from km.errors import Misconfigured
 from km.lifecycle.context import Context
 from km.registry import Registry
 from km.worker.client import Worker
@@ -64,6 +65,7 @@ class Deployment:
         self.database = database(conf)
         self.database.require_schema()
         self.registry = Registry(conf)
+        _keep_apart(self.database, self.registry)
         self.registry.open()
         self.context = Context(
             stores=self.registry.secret_stores, default_store=self.registry.default_store,
@@ -104,6 +106,18 @@ class Deployment:
         if conf.oslo_middleware.enable_proxy_headers_parsing:
             app = HTTPProxyToWSGI(app, conf)
         return RequestLog(app)
+
+
+def _keep_apart(metadata: Database, registry: Registry) -> None:
+    """Refuse a store that would put its ciphertext into the metadata database.
+
+    :raises Misconfigured: there is one.
+    """
+    for name, store in registry.secret_stores.items():
+        url = getattr(store.settings, 'connection', None)
+        if url and metadata.is_at(url):
+            raise Misconfigured(f'[secret_store:{name}] connection: this is the metadata database, '
+                                'which must not hold ciphertext; give the store one of its own.')
 
 
 def database(conf: cfg.ConfigOpts) -> Database:

@@ -47,6 +47,14 @@ class Database:
         self.transaction = self.engine.execution_options(
             isolation_level='SERIALIZABLE' if sqlite else 'READ COMMITTED').begin
 
+    def is_at(self, url: str) -> bool:
+        """Whether ``url`` names this database too, by whatever user or driver."""
+        try:
+            other, own = sa.make_url(url), self.engine.url
+        except ArgumentError:
+            return False
+        return _place(other) == _place(own)
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -78,6 +86,11 @@ class Database:
                                 "this km. Is the database another service's, or of a newer km?")
         raise Misconfigured(f'[database] connection: the database {found}. '
                             'Run "km-manage db upgrade".')
+
+
+def _place(url: sa.URL) -> tuple:
+    """Where a database is, without who asks for it and how."""
+    return url.get_backend_name(), url.host, url.port, url.database
 
 
 def head() -> str | None:

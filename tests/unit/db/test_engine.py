@@ -78,3 +78,11 @@ def test_a_transaction_that_fails_leaves_nothing(url):
         fail()
     with database.statement() as connection:
         assert connection.exec_driver_sql('SELECT count(*) FROM t').scalar() == 0
+
+
+@pytest.mark.parametrize(('url', 'same'), [
+    ('postgresql+psycopg://km:x@db/km', True), ('postgresql://other:y@db/km', True),
+    ('postgresql://km:x@db/soft', False), ('postgresql://km:x@elsewhere/km', False),
+    ('postgresql://km:x@db:5433/km', False), ('sqlite:///km', False), ('nonsense', False)])
+def test_it_knows_its_own_place_whoever_asks(url, same):
+    assert Database('postgresql+psycopg://km:x@db/km').is_at(url) is same
