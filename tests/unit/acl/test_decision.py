@@ -298,3 +298,14 @@ def test_the_case_of_an_id_matters(secure):
     assert not secure.allowed(who(('member',)), 'secret:get', secret_target(row))
     assert not secure.allowed(who(('member',), project_id=MINE.upper()), 'secret:get',
                               secret_target(Row()))
+
+
+def test_a_policy_file_that_is_named_must_be_there(folder):
+    conf = write_conf(folder, {'oslo_policy': {'policy_file': folder / 'none.yaml'}})
+    with pytest.raises(Misconfigured, match=r'none\.yaml is not there'):
+        Policy(load(files=[str(conf)]))
+
+
+def test_a_rule_that_asks_another_server_is_refused(folder):
+    with pytest.raises(Misconfigured, match='asks another server'):
+        overridden(folder, '"secret:get": "http://127.0.0.1:9/%(target.secret.project_id)s"')

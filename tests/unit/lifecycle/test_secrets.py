@@ -8,7 +8,7 @@ import pytest
 
 from km.db import secrets as rows_of
 from km.errors import Conflict, NotFound, Rejected, Unavailable
-from km.lifecycle import secrets, upkeep
+from km.lifecycle import acls, metadata, secrets, upkeep
 from tests.unit.lifecycle.conftest import Killed
 
 NEW = {'secret_type': 'opaque', 'name': None, 'algorithm': None, 'mode': None, 'bit_length': None,
@@ -270,3 +270,27 @@ def test_a_sweep_survives_a_plugin_with_a_bug(ctx, store, rows, clock, caplog):
         assert swept(ctx, clock).failed == 1
     assert 'ZeroDivisionError' in caplog.text
     assert [row['status'] for row in rows()] == ['DELETING']
+
+
+@pytest.mark.parametrize('change', [
+    lambda ctx: acls.put(ctx, kind='secret', object_id='gone', project_access=True, users=[]),
+    lambda ctx: acls.delete(ctx, kind='secret', object_id='gone'),
+    lambda ctx: metadata.replace(ctx, secret_id='gone', pairs={}),
+    lambda ctx: metadata.add(ctx, secret_id='gone', key='k', value='v')])
+def test_what_is_deleted_meanwhile_cannot_be_changed(ctx, change):
+    with pytest.raises(NotFound, match='Secret not found'):
+        change(ctx)
+
+
+def test_of_two_sweeps_one_erases_what_expired(ctx, store, rows, clock, monkeypatch):
+    secrets.create(ctx, payload=b'x', content_type='text/plain', **{**NEW, 'expiration': clock()})
+    clock.forward(seconds=1)
+    erase = secrets.delete
+
+    def another_was_faster(ctx, secret_id):
+        erase(ctx, secret_id=secret_id)
+        return erase(ctx, secret_id=secret_id)
+
+    monkeypatch.setattr(upkeep.secrets, 'delete', another_was_faster)
+    assert upkeep.sweep(ctx) == upkeep.Swept()
+    assert rows() == []
