@@ -119,6 +119,7 @@ def _unavailable(context) -> None:
 
 
 def _sqlite(connection, _record) -> None:
+    connection.execute('PRAGMA busy_timeout=30000')
     connection.execute('PRAGMA journal_mode=WAL')
     connection.execute('PRAGMA synchronous=FULL')
     connection.execute('PRAGMA foreign_keys=ON')

@@ -87,5 +87,6 @@ def _unavailable(context) -> None:
 
 
 def _durable(connection, _record) -> None:
+    connection.execute('PRAGMA busy_timeout=30000')
     connection.execute('PRAGMA journal_mode=WAL')
     connection.execute('PRAGMA synchronous=FULL')
