@@ -30,6 +30,7 @@ from km.identity import Identity
 _IDENTITY_HEADER = re.compile(
     r'HTTP_(X_(SERVICE_)?(IDENTITY_STATUS|USER|ROLES?|PROJECT|TENANT|DOMAIN)|X_IS_ADMIN|'
     r'X_SERVICE_CATALOG|OPENSTACK_SYSTEM_SCOPE)')
+_MOST_CHARACTERS = 255
 _MOST_TOKENS = 10000
 _MOST_DIGITS = 18
 _NOAUTH_HEADERS = frozenset(('HTTP_X_PROJECT_ID', 'HTTP_X_USER_ID', 'HTTP_X_ROLES'))
@@ -210,6 +211,8 @@ class NoAuth:
                             'loopback interface.')
         if not environ.get('HTTP_X_PROJECT_ID'):
             raise Invalid('The header X-Project-Id is required.')
+        if any(len(environ.get(name, '')) > _MOST_CHARACTERS for name in _NOAUTH_HEADERS):
+            raise Invalid('X-Project-Id, X-User-Id and X-Roles have 255 characters at most.')
         environ.setdefault('HTTP_X_ROLES', 'admin,member,reader')
         environ['km.identity'] = _from_headers(environ)
         return self._app(environ, start_response)

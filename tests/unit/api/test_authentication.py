@@ -130,6 +130,12 @@ def test_noauth_needs_a_project(noauth):
         ask(noauth)
 
 
+@pytest.mark.parametrize('name', ['X_Project_Id', 'X_User_Id', 'X_Roles'])
+def test_noauth_takes_no_name_that_a_row_could_not_hold(noauth, name):
+    with pytest.raises(Invalid, match='255 characters'):
+        ask(noauth, **{'X_Project_Id': 'alpha', name: 'x' * 256})
+
+
 def test_noauth_answers_the_loopback_interface_only_unless_told_twice(noauth, conf, seen):
     for address in ('127.0.0.1', '127.8.8.8', '::1', '', 'localhost'):
         ask(noauth, address, X_Project_Id='alpha')
