@@ -15,7 +15,7 @@ from oslo_config import cfg
 from stevedore.named import NamedExtensionManager
 
 from km.conf import plugins
-from km.errors import KmError, Misconfigured
+from km.errors import Misconfigured
 from km.interfaces import Plugin, RpcTransport, SecretStore
 
 LOG = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Registry:
             for plugin in self._made.values():
                 plugin.open()
                 opened.append(plugin)
-        except KmError:
+        except BaseException:
             for plugin in reversed(opened):
                 plugin.close()
             raise

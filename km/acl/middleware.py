@@ -40,7 +40,7 @@ class AccessControl:
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
         identity = environ['km.identity']
         rule, ids = self._match(environ)
-        environ['km.rule'] = rule
+        environ['km.rule'], environ['km.ids'] = rule, ids
         environ['km.target'] = row = self._fetch(rule, ids, identity)
         target = NOTHING if row is None else secret_target(row)
         if not self._policy.allowed(identity, rule.action, target):

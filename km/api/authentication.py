@@ -22,6 +22,7 @@ from oslo_middleware.exceptions import ConfigInvalid
 from oslo_utils import timeutils
 from webob import exc
 
+from km.acl.rules import NoSuchMethod
 from km.errors import Forbidden, Invalid, Malformed, Misconfigured, NotFound, TooLarge, Unauthenticated
 from km.identity import Identity
 
@@ -74,6 +75,8 @@ class Doors:
             counts = 'HTTP_TRANSFER_ENCODING' in environ
             return (self._counted if counts else self._guarded)(environ, start_response)
         if path in self._open_to_all:
+            if environ['REQUEST_METHOD'] != 'GET':
+                raise NoSuchMethod(['GET'])
             return self._open_to_all[path](environ, start_response)
         raise NotFound('')
 
@@ -193,8 +196,10 @@ class HttpBasic:
     def _user(self, environ: dict[str, Any]) -> str:
         try:
             name, password = basic_auth.parse_token(basic_auth.parse_header(environ))
+            if not name.isprintable():
+                raise ValueError('the library would write the name into a log line as it is')
             return basic_auth.authenticate(self._file, name, password)['HTTP_X_USER']
-        except (exc.HTTPException, ValueError):  # ValueError: bcrypt takes 72 bytes and no NUL
+        except (exc.HTTPException, ValueError):  # bcrypt takes 72 bytes and no NUL
             raise Unauthenticated('A name of the user file and its password are required.',
                                   challenge='Basic realm="km", charset="UTF-8"') from None
 

@@ -44,7 +44,7 @@ class RequestLog:
             row = environ.get('km.target')
             AUDIT.info(
                 '%s "%s" secret=%s owner=%s user=%s project=%s outcome=%s request=%s', rule.action,
-                rule.operation, row.id if row else location.rpartition('/')[2] or '-',
+                rule.operation, environ['km.ids'].get('secret_id') or location.rpartition('/')[2] or '-',
                 row.project_id if row else project, user, project,
                 'denied' if status == '403' else status, request_id)
         LOG.info('%s user=%s project=%s %s %r %s %.1fms', request_id, user, project,

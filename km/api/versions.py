@@ -8,7 +8,6 @@ from typing import Any
 import microversion_parse
 from webob import Response
 
-from km.acl.rules import NoSuchMethod
 from km.api import query
 from km.api.faults import NotAcceptable
 from km.api.resource import Links
@@ -76,8 +75,6 @@ class VersionList:
         self._links = links
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        if environ['REQUEST_METHOD'] != 'GET':
-            raise NoSuchMethod(['GET'])
         if 'build' in query.read(environ):
             return Response(json={'build': version('km')})(environ, start_response)
         if environ.get('HTTP_ACCEPT') == 'application/json-home':

@@ -7,6 +7,7 @@ The folder gets a km.conf, a key file, databases, a user ``admin`` with a random
 import argparse
 import os
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -58,7 +59,7 @@ export OS_PASSWORD={password}
 _WELCOME = """\
 km answers on {url}. In another shell, paste:
 
-    . {folder}/openrc
+    . {openrc}
     openstack secret store -n demo -p 'my first secret'
     openstack secret list
 
@@ -104,7 +105,7 @@ def _serve(folder: Path, port: int) -> None:
     metadata.upgrade()
     metadata.close()
     bound = api.listener(conf)
-    print(_WELCOME.format(url=conf.api.host_href, folder=folder), flush=True)
+    print(_WELCOME.format(url=conf.api.host_href, openrc=shlex.quote(f'{folder}/openrc')), flush=True)
     api.serve(conf, bound)
 
 

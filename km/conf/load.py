@@ -36,7 +36,8 @@ def set_library_defaults() -> None:
 
     oslo-config-generator calls this too, so the sample shows the same defaults.
     """
-    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), 'alembic=WARNING'])
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), 'alembic=WARNING',
+                                            'oslo_middleware.basic_auth=WARNING'])
     cors.set_defaults(
         allow_headers=['X-Auth-Token', 'OpenStack-API-Version', 'Content-Encoding'],
         expose_headers=['X-OpenStack-Request-ID', 'OpenStack-API-Version', 'Location'],

@@ -39,10 +39,15 @@ def put(connection: sa.Connection, kind: str, object_id: str, *, project_access:
 
 
 def delete(connection: sa.Connection, kind: str, object_id: str, *, now: datetime) -> bool:
-    """Back to the default: the project may read, nobody else. Returns False if the object is gone."""
-    forget(connection, kind, object_id)
-    return _changed(connection, _HEADS[kind], object_id, {
+    """Back to the default: the project may read, nobody else. Returns False if the object is gone.
+
+    Needs a transaction. The head goes first, as in ``put``: it is what one of them waits for.
+    """
+    changed = _changed(connection, _HEADS[kind], object_id, {
         'project_access': True, 'acl_created': None, 'acl_updated': None, 'updated': now})
+    if changed:
+        forget(connection, kind, object_id)
+    return changed
 
 
 def forget(connection: sa.Connection, kind: str, object_id: str) -> None:

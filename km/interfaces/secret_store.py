@@ -49,7 +49,8 @@ class SecretStore(Plugin):
     def store(self, request: StoreRequest) -> Reference:
         """Keep ``request.payload`` durably before returning.
 
-        If something is kept for ``secret_id`` already, an earlier attempt was cut off: replace it.
+        Each call gives a reference of its own. If something is kept for ``secret_id`` already, an
+        earlier attempt was cut off, or is still at it: leave that alone. km destroys it.
 
         :raises Rejected: it can never be kept (too long, wrong kind).
         :raises Unavailable: not now; km will ask ``find`` later and clean up.
@@ -66,14 +67,14 @@ class SecretStore(Plugin):
 
     @abstractmethod
     def delete(self, stored: StoredSecret) -> None:
-        """Destroy the payload beyond recovery; no error if it is gone already.
+        """Destroy what this very reference names beyond recovery; no error if it is gone already.
 
         :raises Unavailable: not now; km will ask again.
         """
 
     @abstractmethod
     def find(self, secret_id: str) -> Reference | None:
-        """The reference of what is kept for ``secret_id``, or None.
+        """A reference of something kept for ``secret_id``, whichever there is; None if nothing is.
 
         km asks this after a crash between the store's work and km's own record of it.
 

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from km.db import acls, secrets
 from km.db.models import ACTIVE, SECRET
-from km.errors import Conflict, KmError, NotFound, Unavailable
+from km.errors import CannotOpen, Conflict, KmError, NotFound, Unavailable
 from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
 from km.lifecycle.context import Context, new_intent, task
 
@@ -85,10 +85,18 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
     :param store: name of the store, from the row.
     :param reference: the store's own reference as JSON, from the row.
     :raises NotFound: it was deleted meanwhile.
-    :raises CannotOpen, Unavailable: as the store says.
+    :raises CannotOpen: the store lost it, or what it has does not open.
+    :raises Unavailable: as the store says.
     """
-    return _store(ctx, store).retrieve(StoredSecret(
-        secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
+    try:
+        return _store(ctx, store).retrieve(StoredSecret(
+            secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
+    except NotFound:
+        with ctx.statement() as connection:
+            row = secrets.state(connection, secret_id)
+        if row is not None and row.status == ACTIVE:
+            raise CannotOpen(f'Secret {secret_id} is missing from store {store}.') from None
+        raise
 
 
 @task
@@ -112,19 +120,17 @@ def delete(ctx: Context, *, secret_id: str) -> None:
     except KmError as error:
         LOG.warning('Secret %s is deleted, its payload waits for the sweep: %s',
                     secret_id, error.sentence)
+    except Exception:
+        LOG.exception('Secret %s is deleted, its payload waits for the sweep.', secret_id)
 
 
 def finish_deleting(ctx: Context, row: Row) -> None:
-    """Destroy the payload of a row that is on its way out, then the row.
+    """Destroy whatever is kept for a row that is on its way out, then the row.
 
     :raises Unavailable: the store does not answer; the row stays for the next sweep.
     """
     if row.store:
-        store = _store(ctx, row.store)
-        reference = json.loads(row.reference) if row.reference else store.find(row.id)
-        if reference is not None:
-            store.delete(StoredSecret(
-                secret_id=row.id, project_id=row.project_id, reference=reference))
+        _destroy(_store(ctx, row.store), row)
     _remove(ctx, row.id)
 
 
@@ -133,16 +139,23 @@ def undo_storing(ctx: Context, row: Row) -> None:
 
     :raises Unavailable: the store does not answer; the row stays for the next sweep.
     """
-    store = _store(ctx, row.store)
-    reference = store.find(row.id)
-    if reference is not None:
-        store.delete(StoredSecret(
-            secret_id=row.id, project_id=row.project_id, reference=reference))
+    _destroy(_store(ctx, row.store), row)
     if row.status == ACTIVE:
         with ctx.statement() as connection:
             secrets.forget_payload(connection, row.id, intent=row.intent)
     else:
         _remove(ctx, row.id)
+
+
+def _destroy(store: SecretStore, row: Row) -> None:
+    """Delete everything a store keeps for a row: more than one attempt may have left something."""
+    last = None
+    while (reference := store.find(row.id)) is not None:
+        if reference == last:
+            raise Unavailable('The store keeps what it was told to delete.')
+        last = reference
+        store.delete(StoredSecret(
+            secret_id=row.id, project_id=row.project_id, reference=reference))
 
 
 def _take_back(ctx: Context, secret_id: str, intent: str) -> None:
@@ -154,12 +167,18 @@ def _take_back(ctx: Context, secret_id: str, intent: str) -> None:
             undo_storing(ctx, row)
     except KmError as error:
         LOG.warning('Secret %s waits for the sweep: %s', secret_id, error.sentence)
+    except Exception:
+        LOG.exception('Secret %s waits for the sweep.', secret_id)
 
 
 def _undo(ctx: Context, store: SecretStore, request: StoreRequest, reference: Reference) -> None:
-    """The row was deleted or taken over while the store worked: what it holds is nobody's."""
-    store.delete(StoredSecret(
-        secret_id=request.secret_id, project_id=request.project_id, reference=reference))
+    """The row was deleted or taken over while the store worked: what this attempt left is nobody's."""
+    try:
+        store.delete(StoredSecret(
+            secret_id=request.secret_id, project_id=request.project_id, reference=reference))
+    except Exception:
+        LOG.exception("Store %s keeps a payload for secret %s that is nobody's.",
+                      store.name, request.secret_id)
     raise Unavailable('The secret was deleted, or took too long to store.')
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening a plugin without a km around it, and one that keeps everything in memory."""
+import itertools
 from typing import Any, TypeVar
 
 from oslo_config import cfg
@@ -28,24 +29,30 @@ def open_plugin(plugin: type[AnyPlugin], **settings: Any) -> AnyPlugin:
 class MemoryStore(SecretStore):
     """A store that forgets everything at its end, for tests.
 
-    ``kept`` maps secret ids to payloads, so that a test can look, and lose something on purpose.
+    ``kept`` maps secret ids to the newest payload of each, so that a test can look.
     """
 
     def open(self) -> None:
-        self.kept: dict[str, bytes] = {}
+        self._attempts: dict[tuple[str, int], bytes] = {}
+        self._numbers = itertools.count()
+
+    @property
+    def kept(self) -> dict[str, bytes]:
+        return {secret_id: payload for (secret_id, _), payload in self._attempts.items()}
 
     def store(self, request: StoreRequest) -> Reference:
-        self.kept[request.secret_id] = request.payload
-        return {'id': request.secret_id}
+        number = next(self._numbers)
+        self._attempts[request.secret_id, number] = request.payload
+        return {'attempt': number}
 
     def retrieve(self, stored: StoredSecret) -> bytes:
         try:
-            return self.kept[stored.secret_id]
+            return self._attempts[stored.secret_id, int(stored.reference['attempt'])]
         except KeyError:
             raise NotFound('Nothing is kept under this reference.') from None
 
     def delete(self, stored: StoredSecret) -> None:
-        self.kept.pop(stored.secret_id, None)
+        self._attempts.pop((stored.secret_id, int(stored.reference['attempt'])), None)
 
     def find(self, secret_id: str) -> Reference | None:
-        return {'id': secret_id} if secret_id in self.kept else None
+        return next(({'attempt': number} for kept, number in self._attempts if kept == secret_id), None)

@@ -71,16 +71,15 @@ class SecretStoreContract:
         assert store.find(stored.secret_id) is None
         assert store.find(str(uuid.uuid4())) is None
 
-    def test_storing_again_after_a_crash_replaces_what_was_kept(self, store):
-        first = _kept(store, b'cut off')
-        again = _kept(store, b'complete', secret_id=first.secret_id)
-        assert store.retrieve(again) == b'complete'
-        assert store.find(first.secret_id) == again.reference
-
-    def test_a_reference_to_nothing_is_not_found(self, store):
-        stored = _kept(store, b'here')
-        with pytest.raises((NotFound, CannotOpen)):
-            store.retrieve(_other(stored, secret_id=str(uuid.uuid4())))
+    def test_an_attempt_that_was_cut_off_is_found_and_destroyed_by_itself(self, store):
+        cut_off = _kept(store, b'cut off')
+        complete = _kept(store, b'complete', secret_id=cut_off.secret_id)
+        assert cut_off.reference != complete.reference
+        store.delete(cut_off)
+        assert store.retrieve(complete) == b'complete'
+        assert store.find(cut_off.secret_id) == complete.reference
+        with pytest.raises(NotFound):
+            store.retrieve(cut_off)
 
     def test_a_reference_of_another_make_is_an_error_km_knows(self, store):
         stored = _kept(store, b'here')

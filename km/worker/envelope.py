@@ -34,7 +34,9 @@ def pack_answer(answer: Any) -> bytes:
 
 def pack_error(error: errors.KmError) -> bytes:
     """What a task raised: its kind and its sentence, nothing else of it."""
-    return msgpack.packb([type(error).__name__, error.sentence])
+    kind = next(cls.__name__ for cls in type(error).__mro__ if errors.BY_KIND.get(cls.__name__) is cls
+                or cls is errors.KmError)
+    return msgpack.packb([kind, error.sentence])
 
 
 def unpack_answer(message: bytes) -> Any:

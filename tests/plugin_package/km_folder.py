@@ -1,4 +1,5 @@
 """Payloads in a folder, a file each. (Not encrypted: an example, no more.)"""
+import uuid
 from pathlib import Path
 
 from oslo_config import cfg
@@ -14,17 +15,18 @@ class Folder(SecretStore):
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
     def store(self, request):
-        (self.folder / request.secret_id).write_bytes(request.payload)
-        return {'file': request.secret_id}
+        name = f'{request.secret_id}.{uuid.uuid4()}'  # each attempt has a file of its own
+        (self.folder / name).write_bytes(request.payload)
+        return {'file': name}
 
     def retrieve(self, stored):
         try:
-            return (self.folder / stored.secret_id).read_bytes()
-        except FileNotFoundError:
+            return (self.folder / stored.reference['file']).read_bytes()
+        except (FileNotFoundError, KeyError):
             raise NotFound('There is no such file.') from None
 
     def delete(self, stored):
-        (self.folder / stored.secret_id).unlink(missing_ok=True)
+        (self.folder / stored.reference['file']).unlink(missing_ok=True)
 
     def find(self, secret_id):
-        return {'file': secret_id} if (self.folder / secret_id).exists() else None
+        return next(({'file': path.name} for path in self.folder.glob(f'{secret_id}.*')), None)

@@ -17,4 +17,4 @@ class Embedded(RpcTransport):
         self.call = handler  # type: ignore[assignment, method-assign]
 
     def stop(self) -> None:
-        del self.call
+        self.__dict__.pop('call', None)

@@ -3,6 +3,7 @@
 
 Every statement stands alone, so the engine commits each by itself. Statements are built once, here.
 """
+import contextlib
 import logging
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ _metadata = sa.MetaData()
 BLOBS = sa.Table(
     'blobs', _metadata,
     sa.Column('secret_id', sa.String(36), primary_key=True),
-    sa.Column('version', sa.Integer, nullable=False),
+    sa.Column('version', sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column('blob', sa.LargeBinary(2 ** 24), nullable=False),
 )
 PROJECT_KEYS = sa.Table(
@@ -30,15 +31,14 @@ PROJECT_KEYS = sa.Table(
 )
 
 _of_secret = BLOBS.c.secret_id == bindparam('secret_id')
+_of_version = BLOBS.c.version == bindparam('version')
 _of_project = PROJECT_KEYS.c.project_id == bindparam('project_id')
 _not_under = PROJECT_KEYS.c.key_id != bindparam('key_id')
 
-GET = sa.select(BLOBS.c.version, BLOBS.c.blob).where(_of_secret)
-FIND = sa.select(BLOBS.c.version).where(_of_secret)
+GET = sa.select(BLOBS.c.blob).where(_of_secret, _of_version)
+FIND = sa.select(BLOBS.c.version).where(_of_secret).limit(1)
 INSERT = BLOBS.insert()
-REPLACE = BLOBS.update().where(
-    BLOBS.c.secret_id == bindparam('of'), BLOBS.c.version == bindparam('was'))
-DELETE = BLOBS.delete().where(_of_secret)
+DELETE = BLOBS.delete().where(_of_secret, _of_version)
 
 GET_KEY = PROJECT_KEYS.select().where(
     _of_project, PROJECT_KEYS.c.generation == bindparam('generation'))
@@ -69,14 +69,22 @@ def connect(url: str, max_connections: int) -> sa.Engine:
     engine = sa.create_engine(
         url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
         max_overflow=0, pool_use_lifo=True, skip_autocommit_rollback=True)
-    event.listen(engine, 'handle_error', _unavailable)
     if engine.dialect.name == 'sqlite':
         event.listen(engine, 'connect', _durable)
     try:
-        _metadata.create_all(engine)
-    except (IntegrityError, ProgrammingError, OperationalError):
-        _metadata.create_all(engine)  # another process was creating them too; now they are there
+        _create_tables(engine)
+    except DBAPIError as error:
+        raise Unavailable(f'The ciphertext database does not answer ({error.orig}).') from None
+    event.listen(engine, 'handle_error', _unavailable)
     return engine
+
+
+def _create_tables(engine: sa.Engine) -> None:
+    """Create what is not there. Each failure may be another process that was faster with one table."""
+    for _ in _metadata.sorted_tables:
+        with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
+            return _metadata.create_all(engine)
+    return _metadata.create_all(engine)
 
 
 def _unavailable(context) -> None:

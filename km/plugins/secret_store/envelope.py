@@ -8,6 +8,7 @@ The metadata database never sees any of it.
 """
 import contextlib
 import os
+import secrets
 import threading
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from km.interfaces import (
 from km.plugins.secret_store import ciphertexts, sealing
 
 _REWRAP_PAGE = 100
+#: A version is a random number, so that no attempt to store can get into another's way.
+_VERSION_BITS = 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,24 +109,27 @@ class EnvelopeStore(SecretStore):
 
     def store(self, request: StoreRequest) -> Reference:
         generation, key = self._newest_key(request.project_id)
-        try:
-            return self._insert(request, key, generation)
-        except IntegrityError:
-            return self._replace(request, key, generation)
+        version = secrets.randbits(_VERSION_BITS)
+        blob = sealing.seal(
+            request.payload, project_key=key, generation=generation,
+            bound_to=sealing.binding(request.project_id, request.secret_id, version))
+        with self._database.connect() as connection:
+            connection.execute(ciphertexts.INSERT, {
+                'secret_id': request.secret_id, 'version': version, 'blob': blob})
+        return {'version': version}
 
     def retrieve(self, stored: StoredSecret) -> bytes:
-        row = self._one(ciphertexts.GET, secret_id=stored.secret_id)
+        version = _version(stored)
+        row = self._one(ciphertexts.GET, secret_id=stored.secret_id, version=version)
         if row is None:
             raise NotFound('The secret is not in its store.')
-        if row.version != stored.reference.get('version'):
-            raise CannotOpen('The stored secret does not open: it is of another version.')
         return sealing.unseal(
             row.blob,
             project_key=self._key(stored.project_id, sealing.generation_of(row.blob)),
-            bound_to=sealing.binding(stored.project_id, stored.secret_id, row.version))
+            bound_to=sealing.binding(stored.project_id, stored.secret_id, version))
 
     def delete(self, stored: StoredSecret) -> None:
-        self._run(ciphertexts.DELETE, secret_id=stored.secret_id)
+        self._run(ciphertexts.DELETE, secret_id=stored.secret_id, version=_version(stored))
 
     def find(self, secret_id: str) -> Reference | None:
         row = self._one(ciphertexts.FIND, secret_id=secret_id)
@@ -149,29 +155,6 @@ class EnvelopeStore(SecretStore):
                 done += self._run(
                     ciphertexts.REWRAP, of=row.project_id, at=row.generation, was=row.key_id,
                     key_id=wrapped.key_id, wrapped=wrapped.data)
-
-    def _insert(self, request: StoreRequest, key: bytes, generation: int) -> Reference:
-        blob = sealing.seal(
-            request.payload, project_key=key, generation=generation,
-            bound_to=sealing.binding(request.project_id, request.secret_id, 1))
-        with self._database.connect() as connection:
-            connection.execute(ciphertexts.INSERT, {
-                'secret_id': request.secret_id, 'version': 1, 'blob': blob})
-        return {'version': 1}
-
-    def _replace(self, request: StoreRequest, key: bytes, generation: int) -> Reference:
-        found = self._one(ciphertexts.FIND, secret_id=request.secret_id)
-        if found is None:
-            raise Unavailable('The secret is being deleted from its store.')
-        version = found.version + 1
-        replaced = self._run(
-            ciphertexts.REPLACE, of=request.secret_id, was=found.version, version=version,
-            blob=sealing.seal(
-                request.payload, project_key=key, generation=generation,
-                bound_to=sealing.binding(request.project_id, request.secret_id, version)))
-        if not replaced:
-            raise Unavailable('The secret is being stored by somebody else.')
-        return {'version': version}
 
     def _newest_key(self, project_id: str) -> tuple[int, bytes]:
         with self._keys_lock:
@@ -229,6 +212,13 @@ class EnvelopeStore(SecretStore):
     def _run(self, statement: Any, **values: Any) -> int:
         with self._database.connect() as connection:
             return connection.execute(statement, values).rowcount
+
+
+def _version(stored: StoredSecret) -> int:
+    version = stored.reference.get('version')
+    if not isinstance(version, int):
+        raise NotFound('The reference is of another store.')
+    return version
 
 
 def _context(project_id: str, generation: int) -> bytes:

@@ -61,7 +61,7 @@ def read(path: str) -> MasterKey:
     :raises Misconfigured: it is not so, or it holds no key of the form above.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, 'rb') as file:
             _require_private(path, os.fstat(descriptor))
             text = file.read(_MAX_FILE_BYTES)

@@ -76,7 +76,7 @@ def test_basic_knows_a_user_by_name_and_password_and_believes_no_header(basic, s
     None, '', 'Basic', 'Basic !!!!', 'Bearer x', credentials('ann'), credentials('ann:wrong'),
     credentials('bob:pass:word'), credentials(':'), credentials('ann:' + 'x' * 100),
     credentials('ann:pass:word\0'), credentials(b'\xff:x'), credentials('an:n:pass:word'),
-    credentials('ann:$2b$04$'), 'Basic ' + 'A' * 5000])
+    credentials('ann:$2b$04$'), credentials('x\nINFO km.audit forged:y'), 'Basic ' + 'A' * 5000])
 def test_basic_refuses_everything_else_with_a_challenge(basic, authorization):
     headers = {} if authorization is None else {'Authorization': authorization}
     with pytest.raises(Unauthenticated) as refused:

@@ -93,3 +93,10 @@ def test_every_answer_names_its_request_and_believes_no_name_sent(ann):
     named = ann.get('/v1/secrets', X_OpenStack_Request_Id=sent).headers['x-openstack-request-id']
     assert named.startswith('req-')
     assert named != sent
+
+
+@pytest.mark.parametrize('path', ['/', '/healthcheck'])
+@pytest.mark.parametrize('method', ['HEAD', 'POST', 'DELETE'])
+def test_what_is_open_to_everybody_is_only_there_to_be_read(house, path, method):
+    refused = ask(house, path, method=method)
+    assert (refused.status_int, refused.headers['Allow']) == (405, 'GET')

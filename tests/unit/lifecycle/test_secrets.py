@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from km.db import secrets as rows_of
-from km.errors import Conflict, NotFound, Rejected, Unavailable
+from km.errors import CannotOpen, Conflict, NotFound, Rejected, Unavailable
+from km.interfaces import StoreRequest
 from km.lifecycle import acls, metadata, secrets, upkeep
 from tests.unit.lifecycle.conftest import Killed
 
@@ -294,3 +295,68 @@ def test_of_two_sweeps_one_erases_what_expired(ctx, store, rows, clock, monkeypa
     monkeypatch.setattr(upkeep.secrets, 'delete', another_was_faster)
     assert upkeep.sweep(ctx) == upkeep.Swept()
     assert rows() == []
+
+
+def test_a_slow_rival_cannot_destroy_a_payload_that_was_acknowledged(ctx, store, rows, clock):
+    secret_id = created(ctx, None)
+
+    class Slow(type(store)):
+        def store(self, request):
+            if request.payload == b'slow':
+                swept(ctx, clock)
+                put(ctx, secret_id, b'acknowledged')
+            return super().store(request)
+
+    store.__class__ = Slow
+    with pytest.raises(Unavailable):
+        put(ctx, secret_id, b'slow')
+    assert store.kept == {secret_id: b'acknowledged'}
+    assert secrets.payload(ctx, secret_id=secret_id, project_id='alpha', store='memory',
+                           reference=rows()[0]['reference']) == b'acknowledged'
+
+
+def test_all_that_several_attempts_left_is_deleted(ctx, store, rows):
+    secret_id = created(ctx)
+    store.store(StoreRequest(secret_id=secret_id, project_id='alpha', payload=b'left behind'))
+    secrets.delete(ctx, secret_id=secret_id)
+    assert (rows(), store.kept) == ([], {})
+
+
+def test_a_store_that_does_not_delete_is_not_asked_for_ever(ctx, store, rows, caplog):
+    secret_id = created(ctx)
+
+    class Stubborn(type(store)):
+        def delete(self, stored):
+            pass
+
+    store.__class__ = Stubborn
+    secrets.delete(ctx, secret_id=secret_id)
+    assert 'keeps what it was told to delete' in caplog.text
+    assert [row['status'] for row in rows()] == ['DELETING']
+
+
+def test_a_bug_in_a_plugin_does_not_undo_a_deletion_for_the_client(ctx, store, rows, clock, caplog):
+    secret_id = created(ctx)
+    expiring = secrets.create(ctx, payload=b'x', content_type='text/plain',
+                              **{**NEW, 'expiration': clock()})
+    store.fail = {('delete', 'before'): RuntimeError('a bug')}
+    secrets.delete(ctx, secret_id=secret_id)
+    assert 'RuntimeError: a bug' in caplog.text
+    clock.forward(seconds=1)
+    assert upkeep.sweep(ctx).expired == 1
+    store.fail = {}
+    swept(ctx, clock)
+    assert (rows(), store.kept) == ([], {}), expiring
+
+
+def test_a_payload_that_its_store_lost_is_no_missing_secret(ctx, store, rows):
+    secret_id = created(ctx)
+    reference = rows()[0]['reference']
+    store._attempts.clear()
+    with pytest.raises(CannotOpen, match='missing from store memory'):
+        secrets.payload(ctx, secret_id=secret_id, project_id='alpha', store='memory',
+                        reference=reference)
+    secrets.delete(ctx, secret_id=secret_id)
+    with pytest.raises(NotFound):
+        secrets.payload(ctx, secret_id=secret_id, project_id='alpha', store='memory',
+                        reference=reference)

@@ -114,3 +114,13 @@ def test_a_transport_that_has_stopped_is_unavailable(transport, worker):
     transport.stop()
     with pytest.raises(errors.Unavailable):
         worker.call(TASKS['secrets.delete'], ANN, secret_id='x')
+
+
+def test_an_error_of_a_plugins_own_comes_back_as_the_kind_it_is_of(worker, task):
+    class Busy(errors.Unavailable):
+        pass
+
+    def fail(ctx):
+        raise Busy('Busy.')
+    with pytest.raises(errors.Unavailable, match='Busy'):
+        worker.call(task(fail), ANN)

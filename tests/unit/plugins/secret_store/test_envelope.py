@@ -14,7 +14,7 @@ from km.interfaces import (
     StoreRequest,
     Unavailable,
 )
-from km.plugins.secret_store import key_file
+from km.plugins.secret_store import ciphertexts, key_file
 from km.plugins.secret_store.simple_crypto import SimpleCrypto
 from km.testing import open_plugin
 
@@ -75,17 +75,19 @@ def test_two_swapped_rows_do_not_open(opened, rows):
             store.retrieve(stored)
 
 
-def test_a_row_put_back_from_an_earlier_version_does_not_open(opened, rows):
+def test_a_row_put_back_from_an_earlier_attempt_does_not_open(opened, rows):
     store = opened('kek')
-    stored = kept(store, b'old')
-    old = rows.execute('SELECT version, blob FROM blobs').fetchone()
-    newer = kept(store, b'new', secret_id=stored.secret_id)
-    rows.execute('UPDATE blobs SET blob = ?', [old[1]])
+    earlier = kept(store, b'old')
+    later = kept(store, b'new', secret_id=earlier.secret_id)
+    old, new = earlier.reference['version'], later.reference['version']
+    rows.execute('UPDATE blobs SET blob = (SELECT blob FROM blobs WHERE version = ?) WHERE version = ?',
+                 [old, new])
     with pytest.raises(CannotOpen):
-        store.retrieve(newer)
-    rows.execute('UPDATE blobs SET version = ?', [old[0]])
-    with pytest.raises(CannotOpen, match='version'):
-        store.retrieve(newer)
+        store.retrieve(later)
+    rows.execute('DELETE FROM blobs WHERE version = ?', [new])
+    rows.execute('UPDATE blobs SET version = ?', [new])
+    with pytest.raises(CannotOpen):
+        store.retrieve(later)
 
 
 def test_a_secret_does_not_open_in_another_project_even_if_the_metadata_say_so(opened):
@@ -194,21 +196,26 @@ def test_the_cache_of_project_keys_is_bounded(opened):
     assert len(store._keys) <= 4
 
 
-def test_two_who_store_one_secret_at_once_leave_one_whole_payload(opened):
+def test_those_who_store_one_secret_at_once_do_not_get_into_each_others_way(opened):
     store = opened('kek')
     secret_id = str(uuid.uuid4())
-
-    def attempt(number):
-        try:
-            return kept(store, b'%d' % number, secret_id=secret_id)
-        except Unavailable:
-            return None
-
     with ThreadPoolExecutor(8) as threads:
-        done = [stored for stored in threads.map(attempt, range(8)) if stored]
-    newest = max(done, key=lambda stored: stored.reference['version'])
-    assert store.find(secret_id) == newest.reference
-    assert store.retrieve(newest).isdigit()
+        done = list(threads.map(
+            lambda number: kept(store, b'%d' % number, secret_id=secret_id), range(8)))
+    assert [store.retrieve(stored) for stored in done] == [b'%d' % number for number in range(8)]
+    for stored in done[1:]:
+        store.delete(stored)
+    assert store.find(secret_id) == done[0].reference
+
+
+def test_processes_that_start_at_once_on_a_new_database_all_start(folder):
+    with ThreadPoolExecutor(8) as threads:
+        engines = list(threads.map(
+            lambda _: ciphertexts.connect(f'sqlite:///{folder}/new.sqlite', 5), range(8)))
+    for engine in engines:
+        with engine.connect() as connection:
+            assert connection.execute(ciphertexts.FIND, {'secret_id': 'x'}).all() == []
+        engine.dispose()
 
 
 def test_nothing_is_found_of_a_secret_whose_row_is_gone(opened, rows):
