@@ -2,9 +2,9 @@
 """The one place where km asks whether a request is allowed.
 
 Match the route, fetch the target by the ids in the path, decide, pass on. What travels on is
-``km.rule``, ``km.target`` (the row, so that nobody fetches it twice) and, for a list of secrets,
-``km.sees_private``; the audit record is written from them by ``km.api.requestlog``. Unknown is 404,
-foreign is 403, and it is said here only.
+``km.rule``, ``km.ids``, ``km.target`` (the row, so that nobody fetches it twice), ``km.accepts_json``
+and, for a list of secrets, ``km.sees_private``; the audit record is written from them by
+``km.api.requestlog``. Unknown is 404, foreign is 403, and it is said here only.
 """
 import re
 from collections.abc import Callable
@@ -70,11 +70,12 @@ class AccessControl:
             else:
                 raise NotFound('')
         method = environ['REQUEST_METHOD']
+        environ['km.accepts_json'] = json = _accepts_json(environ.get('HTTP_ACCEPT'))
         if not node['rules']:
             raise NotFound('')
         if (method, True) not in node['rules']:
             raise NoSuchMethod(sorted({verb for verb, _ in node['rules']}))
-        if (method, False) in node['rules'] and not _accepts_json(environ.get('HTTP_ACCEPT')):
+        if (method, False) in node['rules'] and not json:
             return node['rules'][method, False], ids
         return node['rules'][method, True], ids
 
@@ -92,9 +93,12 @@ class AccessControl:
 
 
 def _accepts_json(accept: str | None) -> bool:
+    """Whether JSON is among what an Accept header allows; what is no such header allows nothing."""
     if not accept or accept == _JSON:
         return True
-    return bool(acceptparse.create_accept_header(accept).acceptable_offers([_JSON]))
+    parsed = acceptparse.create_accept_header(accept)
+    return not isinstance(parsed, acceptparse.AcceptInvalidHeader) and bool(
+        parsed.acceptable_offers([_JSON]))
 
 
 def _tree(rules: tuple[Rule, ...]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Resource:
         found = getattr(node, request.method.lower(), None)
         if not getattr(found, 'exposed', False):
             raise NoSuchMethod([])
-        if node.json_only and not _takes_json(request):
+        if node.json_only and not request.environ['km.accepts_json']:
             raise NotAcceptable('')
         return found, ids
 
@@ -148,9 +148,3 @@ def created(body: dict[str, str], location: str) -> Response:
 def nothing() -> Response:
     """A 204."""
     return Response(status=204, content_type=None)
-
-
-def _takes_json(request: pecan.Request) -> bool:
-    accept = request.environ.get('HTTP_ACCEPT')
-    return not accept or accept == 'application/json' or bool(
-        request.accept.acceptable_offers(['application/json']))

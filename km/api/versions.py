@@ -45,7 +45,7 @@ def negotiate(environ: dict[str, Any]) -> tuple[int, int]:
     if _ENVIRON not in environ:
         return MINIMUM
     asked = microversion_parse.get_version({HEADER: environ[_ENVIRON]}, SERVICE)
-    if asked is None and SERVICE not in environ[_ENVIRON].split():
+    if asked is None and SERVICE not in environ[_ENVIRON].replace(',', ' ').split():
         return MINIMUM  # it asks for versions of other services only
     if asked == 'latest':
         return MAXIMUM

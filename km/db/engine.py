@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metadata database: connections from a URL, errors as km's own, the version of its schema."""
 import logging
+import os
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from km.errors import Misconfigured, Unavailable
 
 LOG = logging.getLogger(__name__)
 
+_PORTS = {'postgresql': 5432, 'mysql': 3306, 'mariadb': 3306}
 _MIGRATIONS = Path(__file__).parent / 'migrations'
 
 
@@ -48,7 +50,10 @@ class Database:
             isolation_level='SERIALIZABLE' if sqlite else 'READ COMMITTED').begin
 
     def is_at(self, url: str) -> bool:
-        """Whether ``url`` names this database too, by whatever user or driver."""
+        """Whether ``url`` names this database too, by whatever user or driver.
+
+        Two names of one host are two hosts here: this finds mistakes, not intent.
+        """
         try:
             other, own = sa.make_url(url), self.engine.url
         except ArgumentError:
@@ -89,8 +94,11 @@ class Database:
 
 
 def _place(url: sa.URL) -> tuple:
-    """Where a database is, without who asks for it and how."""
-    return url.get_backend_name(), url.host, url.port, url.database
+    """Where a database is, without who asks for it and how, as far as a URL tells."""
+    backend = url.get_backend_name()
+    if backend == 'sqlite':
+        return backend, os.path.realpath(url.database or '')
+    return backend, (url.host or '').lower(), url.port or _PORTS.get(backend), url.database
 
 
 def head() -> str | None:

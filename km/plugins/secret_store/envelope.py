@@ -59,7 +59,8 @@ class EnvelopeStore(SecretStore):
         cfg.IntOpt('max_connections', default=20, min=1,
                    help='Connections to that database that one process may open.'),
         cfg.IntOpt('project_key_cache_size', default=1000, min=1,
-                   help='How many unwrapped project keys a process keeps in memory.'),
+                   help='How many unwrapped project keys a process keeps in memory; one that also '
+                        'seals counts twice.'),
         cfg.IntOpt('project_key_cache_seconds', default=900, min=1,
                    help='How long it keeps each, after which the master key is asked again.'),
     )

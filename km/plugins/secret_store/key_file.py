@@ -47,9 +47,19 @@ def create(path: str) -> MasterKey:
             file.write(line)
             file.flush()
             os.fsync(descriptor)
+        _sync_folder(path)
     except OSError as error:
         raise Misconfigured(f'The key file {path} cannot be written: {error.strerror}.') from None
     return made
+
+
+def _sync_folder(path: str) -> None:
+    """Make the name of a new file as durable as its content."""
+    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read(path: str) -> MasterKey:

@@ -298,3 +298,11 @@ def test_links_come_from_the_request_when_host_href_is_not_set(folder):
     assert asked.post('/v1/secrets', {}).json['secret_ref'].startswith(
         'http://keys.example.org:1234/v1/secrets/')
     house.close()
+
+
+@pytest.mark.parametrize('accept', ['foo', ';;', 'text/html', 'application/xml;q=1'])
+def test_what_json_is_not_acceptable_to_is_406_or_the_deprecated_read(ann, accept):
+    path = ann.secret()
+    for rest in ('', '/acl', '/metadata', '/payload'):
+        assert ann.get(path + rest, Accept=accept).status_int == 406
+    assert ann.get('/v1/secrets', Accept=accept).status_int == 406

@@ -56,7 +56,8 @@ def test_every_answer_says_which_version_was_spoken(ann, asked, spoken):
 
 @pytest.mark.parametrize(('asked', 'status'), [
     ('key-manager 1.3', 406), ('key-manager 2.0', 406), ('key-manager 0.9', 406),
-    ('key-manager', 400), ('key-manager x', 400), ('key-manager 1', 400), ('key-manager 1.1.1', 400),
+    ('key-manager', 400), ('key-manager,compute 2.1', 400), ('key-manager x', 400),
+    ('key-manager 1', 400), ('key-manager 1.1.1', 400),
     ('key-manager 1.99999999999999', 400), ('key-manager -1.1', 400), ('key-manager 01.1', 406)])
 def test_a_version_that_is_none_is_refused(ann, house, asked, status):
     for answer in (ann.get('/v1/secrets', OpenStack_API_Version=asked),

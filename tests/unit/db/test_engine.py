@@ -82,6 +82,7 @@ def test_a_transaction_that_fails_leaves_nothing(url):
 
 @pytest.mark.parametrize(('url', 'same'), [
     ('postgresql+psycopg://km:x@db/km', True), ('postgresql://other:y@db/km', True),
+    ('postgresql://km:x@DB:5432/km', True),
     ('postgresql://km:x@db/soft', False), ('postgresql://km:x@elsewhere/km', False),
     ('postgresql://km:x@db:5433/km', False), ('sqlite:///km', False), ('nonsense', False)])
 def test_it_knows_its_own_place_whoever_asks(url, same):
