@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of a secret: created, given its payload, read, deleted."""
+import contextlib
 import json
 import logging
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Row
@@ -115,13 +117,8 @@ def delete(ctx: Context, *, secret_id: str) -> None:
         raise NotFound('Secret not found.')
     if row.store and row.reference is None:
         return  # somebody is storing its payload right now; the sweep waits for them
-    try:
+    with _left_to_the_sweep(secret_id):
         finish_deleting(ctx, row)
-    except KmError as error:
-        LOG.warning('Secret %s is deleted, its payload waits for the sweep: %s',
-                    secret_id, error.sentence)
-    except Exception:
-        LOG.exception('Secret %s is deleted, its payload waits for the sweep.', secret_id)
 
 
 def finish_deleting(ctx: Context, row: Row) -> None:
@@ -160,11 +157,18 @@ def _destroy(store: SecretStore, row: Row) -> None:
 
 def _take_back(ctx: Context, secret_id: str, intent: str) -> None:
     """Leave nothing behind of a payload that its store did not take, if the store lets us see to it."""
-    try:
+    with _left_to_the_sweep(secret_id):
         with ctx.statement() as connection:
             row = secrets.state(connection, secret_id)
         if row is not None and row.intent == intent:
             undo_storing(ctx, row)
+
+
+@contextlib.contextmanager
+def _left_to_the_sweep(secret_id: str) -> Iterator[None]:
+    """What fails in here is logged and no more: the row says what is left to do."""
+    try:
+        yield
     except KmError as error:
         LOG.warning('Secret %s waits for the sweep: %s', secret_id, error.sentence)
     except Exception:

@@ -49,9 +49,6 @@ def _erase_expired(ctx: Context, swept: Swept) -> None:
                 swept.expired += 1
             except NotFound:
                 continue  # another sweep, or its owner, was faster
-            except KmError as error:
-                swept.failed += 1
-                LOG.warning('Secret %s stays for the next sweep: %s', secret_id, error.sentence)
         if len(ids) < _PAGE:
             return
 

@@ -360,3 +360,18 @@ def test_a_payload_that_its_store_lost_is_no_missing_secret(ctx, store, rows):
     with pytest.raises(NotFound):
         secrets.payload(ctx, secret_id=secret_id, project_id='alpha', store='memory',
                         reference=reference)
+
+
+def test_a_sweep_whose_database_fails_ends_rather_than_meeting_the_same_secrets_for_ever(
+        ctx, rows, clock, monkeypatch):
+    for _ in range(100):
+        secrets.create(ctx, **{**NEW, 'expiration': clock()})
+    clock.forward(seconds=1)
+
+    def away(ctx, secret_id):
+        raise Unavailable('The metadata database does not answer.')
+
+    monkeypatch.setattr(upkeep.secrets, 'delete', away)
+    with pytest.raises(Unavailable):
+        upkeep.sweep(ctx)
+    assert len(rows()) == 100
