@@ -67,10 +67,13 @@ class Deployment:
         self.registry = Registry(conf)
         _keep_apart(self.database, self.registry)
         self.registry.open()
+        self.worker = Worker(self.registry.transport)
         self.context = Context(
             stores=self.registry.secret_stores, default_store=self.registry.default_store,
             statement=self.database.statement, transaction=self.database.transaction,
-            clock=self.clock, intent_timeout=timedelta(seconds=conf.worker.intent_timeout_seconds))
+            clock=self.clock, intent_timeout=timedelta(seconds=conf.worker.intent_timeout_seconds),
+            lease=timedelta(seconds=conf.worker.order_lease_seconds), quotas=dict(conf.quotas),
+            cast=self.worker.cast)
         self.registry.transport.serve(Dispatcher(self.context).handle)
         self.sweeper = Sweeper(self.context, conf.worker.sweep_seconds)
         self.application = self._pipeline()
@@ -93,7 +96,7 @@ class Deployment:
         conf = self.conf
         links = Links(conf.api.host_href)
         app: Callable = root.application(House(
-            worker=Worker(self.registry.transport), database=self.database, links=links,
+            worker=self.worker, database=self.database, links=links,
             options=conf.api, clock=self.clock))
         app = AccessControl(app, policy=self.policy, database=self.database, clock=self.clock)
         app = authenticated(Microversions(app), conf)

@@ -40,6 +40,10 @@ class Conflict(KmError):
     """The thing is there, but its state does not allow what was asked."""
 
 
+class QuotaExceeded(KmError):
+    """The project has as many of these as it may have."""
+
+
 class Invalid(KmError):
     """The request can never succeed as it was written."""
 
@@ -77,5 +81,5 @@ class Unexpected(KmError):
 
 
 BY_KIND = {cls.__name__: cls for cls in (
-    Unauthenticated, NotFound, Forbidden, Conflict, Invalid, Malformed, TooLarge, Rejected,
-    NotSupported, Unavailable, CannotOpen, Misconfigured, Unexpected)}
+    Unauthenticated, NotFound, Forbidden, Conflict, QuotaExceeded, Invalid, Malformed, TooLarge,
+    Rejected, NotSupported, Unavailable, CannotOpen, Misconfigured, Unexpected)}

@@ -6,20 +6,14 @@ It depends on the token and the database alone. No header, query or body ever ge
 """
 import functools
 import re
-from collections.abc import Mapping
 
 from oslo_config import cfg
 from oslo_policy.policy import Enforcer, InvalidDefinitionError
-from sqlalchemy import Row
 
 from km.acl.policies import list_rules
+from km.acl.targets import NOTHING, Target
 from km.errors import Misconfigured
 from km.identity import Identity
-
-#: What a rule sees of the thing an action is about; empty where there is none yet.
-Target = Mapping[str, object]
-
-NOTHING: Target = {}
 
 _REMEMBERED = 10000
 _ASKS_ELSEWHERE = re.compile(r'\bhttps?:')
@@ -70,11 +64,14 @@ class Policy:
         return self._decided(
             action, identity.user_id, identity.project_id, identity.roles, tuple(target.items()))
 
-    def sees_private(self, identity: Identity, action: str) -> bool:
-        """Whether ``identity`` may do ``action`` to what others in its project keep private."""
-        return self.allowed(identity, action, {
-            'target.secret.project_id': identity.project_id, 'target.secret.creator_id': '',
-            'target.secret.read_project_access': False, 'target.secret.read': ''})
+    def sees_private(self, identity: Identity, kind: str) -> bool:
+        """Whether ``identity`` may see what others in its project keep private.
+
+        :param kind: of what: 'secret' or 'container'.
+        """
+        return self.allowed(identity, f'{kind}:get', {
+            f'target.{kind}.project_id': identity.project_id, f'target.{kind}.creator_id': '',
+            f'target.{kind}.read_project_access': False, f'target.{kind}.read': ''})
 
     def _decide(self, action: str, user_id: str | None, project_id: str, roles: tuple[str, ...],
                 target: tuple[tuple[str, object], ...]) -> bool:
@@ -82,15 +79,6 @@ class Policy:
         if user_id:  # or nobody would be the owner of what nobody created
             token['user_id'] = user_id
         return bool(self._enforcer.enforce(action, dict(target), token))
-
-
-def secret_target(row: Row) -> Target:
-    """A secret, as the rules see it."""
-    return {
-        'target.secret.project_id': row.project_id,
-        'target.secret.creator_id': row.creator_id or '',
-        'target.secret.read_project_access': bool(row.project_access),
-        'target.secret.read': 'read' if row.read_by_acl else ''}
 
 
 def _misconfigured(said: str) -> Misconfigured:

@@ -3,10 +3,9 @@
 
 Match the route, fetch the target by the ids in the path, decide, pass on. What travels on is
 ``km.rule``, ``km.ids``, ``km.target`` (the row, so that nobody fetches it twice), ``km.accepts_json``
-and, for a list of secrets, ``km.sees_private``; the audit record is written from them by
+and, for a list of secrets or containers, ``km.sees_private``; the audit record is written from them by
 ``km.api.requestlog``. Unknown is 404, foreign is 403, and it is said here only.
 """
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -14,16 +13,17 @@ from typing import Any
 from sqlalchemy import Row
 from webob import acceptparse
 
-from km.acl.decision import NOTHING, Policy, secret_target
-from km.acl.rules import RULES, SECRET_GET, SECRETS_GET, NoSuchMethod, Rule
-from km.db import secrets
+from km.acl import targets
+from km.acl.decision import Policy
+from km.acl.rules import CONTAINERS_GET, RULES, SECRET_GET, SECRETS_GET, NoSuchMethod, Rule
 from km.db.engine import Database
+from km.db.models import CONTAINER, SECRET
 from km.errors import Forbidden, NotFound
 from km.identity import Identity
 
-#: Version 4, lower case, dashed: what km hands out, and so all it can know.
-_UUID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z')
 _JSON = 'application/json'
+#: Lists of things that some keep private.
+_LISTED = {SECRETS_GET: SECRET, CONTAINERS_GET: CONTAINER}
 
 
 class AccessControl:
@@ -41,13 +41,15 @@ class AccessControl:
         identity = environ['km.identity']
         rule, ids = self._match(environ)
         environ['km.rule'], environ['km.ids'] = rule, ids
-        environ['km.target'] = row = self._fetch(rule, ids, identity)
-        target = NOTHING if row is None else secret_target(row)
+        target = targets.NOTHING
+        if ids and (kind := targets.kind_of(ids)):
+            environ['km.target'] = row = self._fetch(kind, ids, identity, rule)
+            target = targets.described(kind, row)
         if not self._policy.allowed(identity, rule.action, target):
             raise Forbidden(f'{rule.operation} attempt not allowed - '
                             'please review your user/project privileges')
-        if rule.action == SECRETS_GET:
-            environ['km.sees_private'] = self._policy.sees_private(identity, SECRET_GET)
+        if rule.action in _LISTED:
+            environ['km.sees_private'] = self._policy.sees_private(identity, _LISTED[rule.action])
         return self._app(environ, start_response)
 
     def _match(self, environ: dict[str, Any]) -> tuple[Rule, dict[str, str]]:
@@ -79,17 +81,10 @@ class AccessControl:
             return node['rules'][method, False], ids
         return node['rules'][method, True], ids
 
-    def _fetch(self, rule: Rule, ids: dict[str, str], identity: Identity) -> Row | None:
-        if 'secret_id' not in ids:
-            return None
-        if not _UUID.match(ids['secret_id']):
-            raise NotFound('Provided secret id is invalid.')
+    def _fetch(self, kind: str, ids: dict[str, str], identity: Identity, rule: Rule) -> Row:
         with self._database.statement() as connection:
-            row = secrets.get(connection, ids['secret_id'], reader=identity.user_id,
-                              now=self._clock(), whole=rule.action == SECRET_GET)
-        if row is None:
-            raise NotFound('Secret not found.')
-        return row
+            return targets.fetch(connection, kind, ids[f'{kind}_id'], identity=identity,
+                                 now=self._clock(), whole=rule.action == SECRET_GET)
 
 
 def _accepts_json(accept: str | None) -> bool:

@@ -13,22 +13,31 @@ from oslo_policy.policy import DocumentedRuleDefault, Operation, RuleDefault
 
 from km.acl.rules import RULES
 
-_SECURE_BASES = (
+_KINDS = ('secret', 'container')
+
+_SECURE_BASES = [
     ('reader', 'role:reader'),
     ('member', 'role:member'),
     ('admin', 'role:admin'),
-    ('secret_project_match', 'project_id:%(target.secret.project_id)s'),
-    ('secret_project_member', 'rule:member and rule:secret_project_match'),
-    ('secret_project_admin', 'rule:admin and rule:secret_project_match'),
-    ('secret_owner', 'user_id:%(target.secret.creator_id)s'),
-    ('secret_is_not_private', 'True:%(target.secret.read_project_access)s'),
-    ('secret_acl_read', "'read':%(target.secret.read)s"),
-    ('secret_project_use', 'rule:secret_project_admin or (rule:secret_project_member and '
-                           '(rule:secret_owner or rule:secret_is_not_private))'),
-    ('secret_project_use_or_acl', 'rule:secret_project_use or rule:secret_acl_read'),
-)
+    ('order_project_match', 'project_id:%(target.order.project_id)s'),
+    ('order_project_member', 'rule:member and rule:order_project_match'),
+]
+for _kind in _KINDS:
+    _SECURE_BASES += [
+        (f'{_kind}_project_match', f'project_id:%(target.{_kind}.project_id)s'),
+        (f'{_kind}_project_reader', f'rule:reader and rule:{_kind}_project_match'),
+        (f'{_kind}_project_member', f'rule:member and rule:{_kind}_project_match'),
+        (f'{_kind}_project_admin', f'rule:admin and rule:{_kind}_project_match'),
+        (f'{_kind}_owner', f'user_id:%(target.{_kind}.creator_id)s'),
+        (f'{_kind}_is_not_private', f'True:%(target.{_kind}.read_project_access)s'),
+        (f'{_kind}_acl_read', f"'read':%(target.{_kind}.read)s"),
+        (f'{_kind}_project_use',
+         f'rule:{_kind}_project_admin or (rule:{_kind}_project_member and '
+         f'(rule:{_kind}_owner or rule:{_kind}_is_not_private))'),
+        (f'{_kind}_project_use_or_acl', f'rule:{_kind}_project_use or rule:{_kind}_acl_read'),
+    ]
 
-_LEGACY_BASES = (
+_LEGACY_BASES = [
     ('admin', 'role:admin'),
     ('observer', 'role:observer'),
     ('creator', 'role:creator'),
@@ -37,28 +46,37 @@ _LEGACY_BASES = (
     ('admin_or_creator', 'rule:admin or rule:creator'),
     ('all_but_audit', 'rule:admin or rule:observer or rule:creator'),
     ('all_users', 'rule:all_but_audit or rule:audit or rule:service_admin'),
-    ('secret_project_match', 'project_id:%(target.secret.project_id)s'),
-    ('secret_owner', 'user_id:%(target.secret.creator_id)s'),
-    ('secret_is_not_private', 'True:%(target.secret.read_project_access)s'),
-    ('secret_acl_read', "'read':%(target.secret.read)s"),
-    ('secret_project_admin', 'rule:admin and rule:secret_project_match'),
-    ('secret_project_creator', 'rule:creator and rule:secret_project_match and rule:secret_owner'),
-    ('secret_project_creator_role', 'rule:creator and rule:secret_project_match'),
-    ('secret_non_private_read',
-     'rule:all_users and rule:secret_project_match and rule:secret_is_not_private'),
-    ('secret_decrypt_non_private_read',
-     'rule:all_but_audit and rule:secret_project_match and rule:secret_is_not_private'),
-    ('secret_named_read',
-     'rule:secret_project_creator or rule:secret_project_admin or rule:secret_acl_read'),
-    ('secret_change', 'rule:secret_project_admin or rule:secret_project_creator or '
-                      '(rule:secret_project_creator_role and rule:secret_is_not_private)'),
-)
+    ('order_project_match', 'project_id:%(target.order.project_id)s'),
+]
+for _kind in _KINDS:
+    _LEGACY_BASES += [
+        (f'{_kind}_project_match', f'project_id:%(target.{_kind}.project_id)s'),
+        (f'{_kind}_owner', f'user_id:%(target.{_kind}.creator_id)s'),
+        (f'{_kind}_is_not_private', f'True:%(target.{_kind}.read_project_access)s'),
+        (f'{_kind}_acl_read', f"'read':%(target.{_kind}.read)s"),
+        (f'{_kind}_project_admin', f'rule:admin and rule:{_kind}_project_match'),
+        (f'{_kind}_project_creator',
+         f'rule:creator and rule:{_kind}_project_match and rule:{_kind}_owner'),
+        (f'{_kind}_project_creator_role', f'rule:creator and rule:{_kind}_project_match'),
+        (f'{_kind}_non_private_read',
+         f'rule:all_users and rule:{_kind}_project_match and rule:{_kind}_is_not_private'),
+        (f'{_kind}_private_read',
+         f'rule:{_kind}_project_creator or rule:{_kind}_project_admin or rule:{_kind}_acl_read'),
+        (f'{_kind}_change',
+         f'rule:{_kind}_project_admin or rule:{_kind}_project_creator or '
+         f'(rule:{_kind}_project_creator_role and rule:{_kind}_is_not_private)'),
+    ]
+_LEGACY_BASES.append((
+    'secret_decrypt_non_private_read',
+    'rule:all_but_audit and rule:secret_project_match and rule:secret_is_not_private'))
 
-_LEGACY_READ = 'rule:secret_non_private_read or rule:secret_named_read'
+_LEGACY_READ = 'rule:secret_non_private_read or rule:secret_private_read'
+_LEGACY_CONTAINER_READ = 'rule:container_non_private_read or rule:container_private_read'
 
 #: action: (what it allows, secure default, legacy default)
 _ACTIONS = {
     'version:get': ('Read the version document below /v1.', '', ''),
+
     'secrets:get': ('List secrets of the own project, and those shared by ACL.',
                     'rule:member', 'rule:all_but_audit'),
     'secrets:post': ('Create a secret.', 'rule:member', 'rule:admin_or_creator'),
@@ -67,7 +85,7 @@ _ACTIONS = {
     'secret:get': ("Read a secret's metadata.",
                    'rule:admin or rule:secret_project_use_or_acl', _LEGACY_READ),
     'secret:decrypt': ("Read a secret's payload.", 'rule:secret_project_use_or_acl',
-                       'rule:secret_decrypt_non_private_read or rule:secret_named_read'),
+                       'rule:secret_decrypt_non_private_read or rule:secret_private_read'),
     'secret:put': ('Give a secret its payload.', 'rule:secret_project_use',
                    'rule:admin_or_creator and rule:secret_project_match'),
     'secret:delete': ('Delete a secret.', 'rule:admin or rule:secret_project_use',
@@ -86,6 +104,75 @@ _ACTIONS = {
                               'rule:secret_change'),
     'secret_acls:delete': ('Remove the ACL of a secret.', 'rule:secret_project_use',
                            'rule:secret_change'),
+    'secret_consumers:get': ('List the consumers of a secret.', 'rule:secret_project_use_or_acl',
+                             _LEGACY_READ),
+    'secret_consumers:post': ('Register a consumer of a secret.', 'rule:secret_project_use_or_acl',
+                              _LEGACY_READ),
+    'secret_consumers:delete': ('Remove a consumer of a secret.', 'rule:secret_project_use_or_acl',
+                                _LEGACY_READ),
+
+    'containers:get': ('List containers of the own project.', 'rule:member', 'rule:all_but_audit'),
+    'containers:post': ('Create a container.', 'rule:member', 'rule:admin_or_creator'),
+    'container:get': ('Read a container.', 'rule:container_project_use_or_acl',
+                      _LEGACY_CONTAINER_READ),
+    'container:delete': ('Delete a container; its secrets stay.', 'rule:container_project_use',
+                         'rule:container_project_admin or rule:container_project_creator'),
+    'container_secret:post': ('Add a secret to a container.', 'rule:container_project_use',
+                              'rule:container_change'),
+    'container_secret:delete': ('Remove a secret from a container.', 'rule:container_project_use',
+                                'rule:container_change'),
+    'container_acls:get': ('Read the ACL of a container.', 'rule:container_project_use',
+                           'rule:all_but_audit and rule:container_project_match'),
+    'container_acls:put_patch': ('Change the ACL of a container.', 'rule:container_project_use',
+                                 'rule:container_change'),
+    'container_acls:delete': ('Remove the ACL of a container.', 'rule:container_project_use',
+                              'rule:container_change'),
+    'container_consumers:get': ('List the consumers of a container.',
+                                'rule:container_project_use_or_acl', _LEGACY_CONTAINER_READ),
+    'container_consumers:post': ('Register a consumer of a container.',
+                                 'rule:container_project_use_or_acl', _LEGACY_CONTAINER_READ),
+    'container_consumers:delete': ('Remove a consumer of a container.',
+                                   'rule:container_project_use_or_acl', _LEGACY_CONTAINER_READ),
+    'consumer:get': ('Read a consumer of a secret or of a container.',
+                     'rule:secret_project_use_or_acl or rule:container_project_use_or_acl',
+                     f'{_LEGACY_READ} or {_LEGACY_CONTAINER_READ}'),
+
+    'orders:get': ('List orders of the own project.', 'rule:member', 'rule:all_but_audit'),
+    'orders:post': ('Place an order.', 'rule:member', 'rule:admin_or_creator'),
+    'order:get': ('Read an order.', 'rule:order_project_member',
+                  'rule:all_users and rule:order_project_match'),
+    'order:delete': ('Delete an order; what it made stays.', 'rule:order_project_member',
+                     'rule:admin and rule:order_project_match'),
+
+    'quotas:get': ('Read the quotas that hold for the own project.', 'rule:reader',
+                   'rule:all_users'),
+    'project_quotas:get': ("Read any project's quotas, or list all.", 'rule:admin',
+                           'rule:service_admin'),
+    'project_quotas:put': ("Set any project's quotas.", 'rule:admin', 'rule:service_admin'),
+    'project_quotas:delete': ("Remove any project's quotas: the defaults hold again.", 'rule:admin',
+                              'rule:service_admin'),
+
+    'secretstores:get': ('List the secret stores.', 'rule:reader', 'rule:all_users'),
+    'secretstores:get_global_default': ('Read which secret store is the default.', 'rule:reader',
+                                        'rule:all_users'),
+    'secretstores:get_preferred': ('Read which secret store the own project prefers.', 'rule:reader',
+                                   'rule:all_users'),
+    'secretstores:get_preferred_of_project': ('Read which secret store any project prefers.',
+                                              'rule:admin', 'rule:service_admin'),
+    'secretstore:get': ('Read a secret store.', 'rule:reader', 'rule:all_users'),
+    'secretstore_preferred:post': ('Choose the secret store of the own project.', 'rule:admin',
+                                   'rule:admin'),
+    'secretstore_preferred:delete': ('Take back that choice.', 'rule:admin', 'rule:admin'),
+    'secretstore_preferred:post_of_project': ('Choose the secret store of any project.', 'rule:admin',
+                                              'rule:service_admin'),
+    'secretstore_preferred:delete_of_project': ('Take back that choice, for any project.',
+                                                'rule:admin', 'rule:service_admin'),
+
+    'transport_keys:get': ('List the transport keys, or read the one to use.', 'rule:reader',
+                           'rule:all_users'),
+    'transport_keys:post': ('Add a transport key.', 'rule:admin', 'rule:service_admin'),
+    'transport_key:get': ('Read a transport key.', 'rule:reader', 'rule:all_users'),
+    'transport_key:delete': ('Remove a transport key.', 'rule:admin', 'rule:service_admin'),
 }
 
 

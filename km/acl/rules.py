@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every route of the API, the action that ``policy.yaml`` knows it by, and its name in a sentence.
 
-What has no rule here does not exist. ``{secret_id}`` in a path makes that secret the target.
+What has no rule here does not exist. ``{secret_id}``, ``{container_id}`` or ``{order_id}`` in a path
+makes that thing the target.
 """
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ class Rule(NamedTuple):
 SECRET_DECRYPT = 'secret:decrypt'
 SECRET_GET = 'secret:get'
 SECRETS_GET = 'secrets:get'
+CONTAINER_GET = 'container:get'
+CONTAINERS_GET = 'containers:get'
 
 RULES = (
     Rule('GET', '', 'version:get', 'Version retrieval'),
@@ -68,4 +71,72 @@ RULES = (
     Rule('PUT', 'secrets/{secret_id}/acl', 'secret_acls:put_patch', 'SecretACL(s) Update', True),
     Rule('PATCH', 'secrets/{secret_id}/acl', 'secret_acls:put_patch', 'SecretACL(s) Update', True),
     Rule('DELETE', 'secrets/{secret_id}/acl', 'secret_acls:delete', 'SecretACL(s) deletion', True),
+
+    Rule('GET', 'secrets/{secret_id}/consumers', 'secret_consumers:get', 'SecretConsumers(s) retrieval'),
+    Rule('POST', 'secrets/{secret_id}/consumers', 'secret_consumers:post', 'SecretConsumer creation'),
+    Rule('DELETE', 'secrets/{secret_id}/consumers', 'secret_consumers:delete',
+         'SecretConsumer deletion'),
+    Rule('GET', 'secrets/{secret_id}/consumers/{consumer_id}', 'consumer:get',
+         'SecretConsumer retrieval'),
+
+    Rule('GET', 'containers', CONTAINERS_GET, 'Containers(s) retrieval'),
+    Rule('POST', 'containers', 'containers:post', 'Container(s) creation'),
+    Rule('GET', 'containers/{container_id}', CONTAINER_GET, 'Container retrieval'),
+    Rule('DELETE', 'containers/{container_id}', 'container:delete', 'Container deletion', True),
+    Rule('POST', 'containers/{container_id}/secrets', 'container_secret:post',
+         'Container Secret creation'),
+    Rule('DELETE', 'containers/{container_id}/secrets', 'container_secret:delete',
+         'Container Secret deletion'),
+
+    Rule('GET', 'containers/{container_id}/acl', 'container_acls:get', 'ContainerACL(s) retrieval'),
+    Rule('PUT', 'containers/{container_id}/acl', 'container_acls:put_patch', 'ContainerACL(s) Update',
+         True),
+    Rule('PATCH', 'containers/{container_id}/acl', 'container_acls:put_patch', 'ContainerACL(s) Update',
+         True),
+    Rule('DELETE', 'containers/{container_id}/acl', 'container_acls:delete', 'ContainerACL(s) deletion',
+         True),
+
+    Rule('GET', 'containers/{container_id}/consumers', 'container_consumers:get',
+         'ContainerConsumers(s) retrieval'),
+    Rule('POST', 'containers/{container_id}/consumers', 'container_consumers:post',
+         'ContainerConsumer creation'),
+    Rule('DELETE', 'containers/{container_id}/consumers', 'container_consumers:delete',
+         'ContainerConsumer deletion'),
+    Rule('GET', 'containers/{container_id}/consumers/{consumer_id}', 'consumer:get',
+         'ContainerConsumer retrieval'),
+
+    Rule('GET', 'orders', 'orders:get', 'Order(s) retrieval'),
+    Rule('POST', 'orders', 'orders:post', 'Order creation', True),
+    Rule('GET', 'orders/{order_id}', 'order:get', 'Order retrieval'),
+    Rule('DELETE', 'orders/{order_id}', 'order:delete', 'Order deletion', True),
+
+    Rule('GET', 'quotas', 'quotas:get', 'Quotas'),
+    Rule('GET', 'project-quotas', 'project_quotas:get', 'Project Quotas'),
+    Rule('GET', 'project-quotas/{project_id}', 'project_quotas:get', 'Project Quotas'),
+    Rule('PUT', 'project-quotas/{project_id}', 'project_quotas:put', 'Project Quotas', True),
+    Rule('DELETE', 'project-quotas/{project_id}', 'project_quotas:delete', 'Project Quotas', True),
+
+    Rule('GET', 'secret-stores', 'secretstores:get', 'List available secret stores'),
+    Rule('GET', 'secret-stores/global-default', 'secretstores:get_global_default',
+         'List available secret stores'),
+    Rule('GET', 'secret-stores/preferred', 'secretstores:get_preferred',
+         'List available secret stores'),
+    Rule('GET', 'secret-stores/preferred/{project_id}', 'secretstores:get_preferred_of_project',
+         'List available secret stores'),
+    Rule('GET', 'secret-stores/{store_id}', 'secretstore:get', 'List available secret stores'),
+    Rule('POST', 'secret-stores/{store_id}/preferred', 'secretstore_preferred:post',
+         'Setting preferred secret store', True),
+    Rule('DELETE', 'secret-stores/{store_id}/preferred', 'secretstore_preferred:delete',
+         'Removing preferred secret store', True),
+    Rule('POST', 'secret-stores/{store_id}/preferred/{project_id}',
+         'secretstore_preferred:post_of_project', 'Setting preferred secret store', True),
+    Rule('DELETE', 'secret-stores/{store_id}/preferred/{project_id}',
+         'secretstore_preferred:delete_of_project', 'Removing preferred secret store', True),
+
+    Rule('GET', 'transport_keys', 'transport_keys:get', 'Transport Key(s) retrieval'),
+    Rule('POST', 'transport_keys', 'transport_keys:post', 'Transport Key Creation', True),
+    Rule('GET', 'transport_keys/{transport_key_id}', 'transport_key:get', 'Transport Key(s) retrieval'),
+    Rule('DELETE', 'transport_keys/{transport_key_id}', 'transport_key:delete',
+         'Transport Key deletion', True),
+    Rule('GET', 'transport_key', 'transport_keys:get', 'Transport Key(s) retrieval'),
 )

@@ -11,6 +11,22 @@ from km.db import acls as rows
 from km.db.models import SECRET
 from km.lifecycle import acls
 
+ACL = {
+    'type': 'object',
+    'properties': {
+        'read': {
+            'type': 'object',
+            'properties': {
+                'users': {'type': 'array', 'items': {**schemas.SHORT, 'minLength': 1}},
+                'project-access': {'type': 'boolean'},
+            },
+            'additionalProperties': False,
+        },
+    },
+    'additionalProperties': False,
+}
+_require_acl = schemas.validator('ACL', ACL)
+
 
 class SecretAcl(HouseResource):
     """``/v1/secrets/{secret_id}/acl``"""
@@ -30,7 +46,7 @@ class SecretAcl(HouseResource):
     @verb
     def put(self, secret_id: str) -> Response:
         """Replace the ACL; an empty one removes it."""
-        read = schemas.acl(body.read(pecan.request))
+        read = _read()
         if not read:
             self._delete(secret_id)
             return self._ref(secret_id)
@@ -40,7 +56,7 @@ class SecretAcl(HouseResource):
     @verb
     def patch(self, secret_id: str) -> Response:
         """Change what is given and nothing else."""
-        read = schemas.acl(body.read(pecan.request))
+        read = _read()
         return self._put(secret_id, project_access=read.get('project-access'),
                          users=read.get('users'))
 
@@ -60,4 +76,11 @@ class SecretAcl(HouseResource):
                   object_id=secret_id)
 
     def _ref(self, secret_id: str) -> Response:
-        return shown({'acl_ref': self.links.secret(pecan.request.environ, secret_id, 'acl')})
+        return shown({'acl_ref': self.links.to(pecan.request.environ, 'secrets', secret_id, 'acl')})
+
+
+def _read() -> dict[str, Any]:
+    """What a request's body says of an ACL: its ``read`` part, or nothing."""
+    told = body.read(pecan.request)
+    _require_acl(told)
+    return told.get('read', {})

@@ -30,6 +30,7 @@ STATUS = {
     errors.Unauthenticated: 401,
     errors.NotFound: 404,
     errors.Forbidden: 403,
+    errors.QuotaExceeded: 403,
     errors.Conflict: 409,
     NoSuchMethod: 405,
     NotAcceptable: 406,
@@ -43,7 +44,7 @@ STATUS = {
 }
 _RETRY_AFTER_SECONDS = '5'
 #: These are told as an issue of the operation; the others in their own words.
-_ISSUES = (errors.Invalid, errors.Rejected, errors.NotSupported)
+_ISSUES = (errors.Invalid, errors.QuotaExceeded, errors.Rejected, errors.NotSupported)
 
 #: What is said of errors that a library in the pipeline answered without a word of use.
 _OTHERWISE = {

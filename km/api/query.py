@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from km.api import schemas
-from km.db.secrets import Filter
+from km.db.pages import Filter
 from km.errors import Malformed
 
 _INTEGER = re.compile(r'[+-]?[0-9]{1,18}\Z')

@@ -106,9 +106,9 @@ class Links:
         """What every link in the answer to a request begins with."""
         return self._host_href or pecan.Request(environ).application_url.rstrip('/')
 
-    def secret(self, environ: dict[str, Any], secret_id: str, *rest: str) -> str:
-        """``secret_ref``; with ``rest``, a link to what is below it."""
-        return '/'.join((self.base(environ), 'v1/secrets', secret_id, *rest))
+    def to(self, environ: dict[str, Any], collection: str, *rest: str) -> str:
+        """A link to a collection such as ``secrets``, or with ``rest`` to what is below it."""
+        return '/'.join((self.base(environ), 'v1', collection, *rest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/v1/secrets``: create, list, read, delete; a payload in two ways."""
+from datetime import datetime
 from typing import Any
 
 import pecan
@@ -10,8 +11,29 @@ from km.acl.rules import SECRET_DECRYPT
 from km.api import body, payload, query, schemas, versions
 from km.api.resource import HouseResource, Links, created, nothing, shown, verb
 from km.db import secrets as rows
-from km.errors import NotFound
+from km.db.pages import Filter
+from km.errors import Invalid, NotFound
 from km.lifecycle import secrets
+
+SECRET = {
+    'type': 'object',
+    'properties': {
+        'name': schemas.SHORT_OR_NULL,
+        'algorithm': schemas.SHORT,
+        'mode': schemas.SHORT,
+        'bit_length': schemas.BIT_LENGTH,
+        'expiration': schemas.SHORT,
+        'secret_type': {'enum': ['symmetric', 'public', 'private', 'passphrase', 'certificate',
+                                 'opaque']},
+        'payload': {'type': 'string', 'minLength': 1},
+        'payload_content_type': schemas.SHORT_OR_NULL,
+        'payload_content_encoding': {'enum': ['base64']},
+        'transport_key_needed': {'enum': ['true', 'false']},
+        'transport_key_id': {'type': 'string'},
+        'transport_key_ref': {'type': 'string'},
+    },
+}
+_require_secret = schemas.validator('Secret', SECRET)
 
 _VERBATIM = frozenset(('payload',))
 _SORTABLE = frozenset(('algorithm', 'bit_length', 'created', 'expiration', 'mode', 'name',
@@ -34,7 +56,7 @@ class Secrets(HouseResource):
                 connection, _viewer(environ, asked), filters=_filters(asked), now=self.house.clock(),
                 order=query.order(asked['sort'], _SORTABLE) if asked.get('sort') else (),
                 limit=page.limit, offset=page.offset)
-        url = f'{self.links.base(environ)}/v1/secrets'
+        url = self.links.to(environ, 'secrets')
         return shown({
             'secrets': [described(row, environ, self.links) for row in found],
             'total': total, **page.links(url, asked, total)})
@@ -44,13 +66,13 @@ class Secrets(HouseResource):
         """Create a secret; 201 with its ``secret_ref``."""
         request, options = pecan.request, self.house.options
         told = body.read(request, verbatim=_VERBATIM)
-        new = schemas.new_secret(told, now=self.house.clock())
+        new = _described(told, now=self.house.clock())
         if 'payload' in told:
             new['payload'], new['content_type'] = payload.from_json(
                 told['payload'], told.get('payload_content_type'),
                 told.get('payload_content_encoding'), limit=options.max_payload_bytes)
         secret_id = self.call(secrets.create, request.environ['km.identity'], **new)
-        href = self.links.secret(request.environ, secret_id)
+        href = self.links.to(request.environ, 'secrets', secret_id)
         return created({'secret_ref': href}, href)
 
 
@@ -112,13 +134,33 @@ def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]
         'bit_length': row.bit_length,
         'mode': row.mode,
         'creator_id': row.creator_id,
-        'secret_ref': links.secret(environ, row.id),
+        'secret_ref': links.to(environ, 'secrets', row.id),
     }
     if row.reference is not None:
         told['content_types'] = {'default': row.content_type}
     if environ['km.microversion'] >= versions.CONSUMERS:
         told['consumers'] = []
     return told
+
+
+def _described(told: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+    """What a body says of a new secret, its payload aside, as ``lifecycle.secrets.create`` takes it.
+
+    :raises Invalid: it does not have the shape, or its fields do not go together.
+    """
+    _require_secret(told)
+    if told.get('payload') is None and told.get('payload_content_type') is not None:
+        raise schemas.unfit('Secret', 'must not be given without payload', 'payload_content_type')
+    if told.get('transport_key_needed') == 'true' or ('payload' in told and (
+            'transport_key_id' in told or 'transport_key_ref' in told)):
+        raise Invalid('Transport keys are not supported by this service.')
+    bit_length = told.get('bit_length')
+    return {
+        'name': told.get('name'), 'algorithm': told.get('algorithm'), 'mode': told.get('mode'),
+        'bit_length': None if bit_length is None else int(bit_length),
+        'secret_type': told.get('secret_type', 'opaque'),
+        'expiration': schemas.expiration('Secret', told.get('expiration'), now=now),
+    }
 
 
 def _viewer(environ: dict[str, Any], asked: dict[str, str]) -> rows.Viewer:
@@ -130,13 +172,13 @@ def _viewer(environ: dict[str, Any], asked: dict[str, str]) -> rows.Viewer:
     return rows.Viewer(identity.project_id, identity.user_id, sees)
 
 
-def _filters(asked: dict[str, str]) -> list[rows.Filter]:
+def _filters(asked: dict[str, str]) -> list[Filter]:
     found = [query.text(column, asked[key]) for key, column in _TEXT_FILTERS.items() if key in asked]
     for key in _TIME_FILTERS:
         if key in asked:
             found += query.times(key, asked[key])
     if 'secret_type' in asked:
-        found.append(rows.Filter('secret_type', 'eq', asked['secret_type']))
+        found.append(Filter('secret_type', 'eq', asked['secret_type']))
     return found + query.bits(asked.get('bits', ''))
 
 

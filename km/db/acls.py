@@ -5,9 +5,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from km.db.models import ACL_USERS, ACTIVE, SECRET, SECRETS
+from km.db.models import ACL_USERS, ACTIVE, CONTAINER, CONTAINERS, SECRET, SECRETS
 
-_HEADS = {SECRET: SECRETS}
+_HEADS = {SECRET: SECRETS, CONTAINER: CONTAINERS}
 
 
 def users(connection: sa.Connection, kind: str, object_id: str) -> Sequence[str]:

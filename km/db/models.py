@@ -16,8 +16,11 @@ Id = sa.String(36)
 #: The states of a secret. Only an active one exists for clients.
 STORING, ACTIVE, DELETING = 'STORING', 'ACTIVE', 'DELETING'
 
-#: What an ACL belongs to.
-SECRET = 'secret'
+#: The states of an order, beside ``ACTIVE``: still to be fulfilled, and given up.
+PENDING, ERROR = 'PENDING', 'ERROR'
+
+#: What ACLs and consumers belong to.
+SECRET, CONTAINER = 'secret', 'container'
 
 METADATA = sa.MetaData(naming_convention={
     'pk': 'pk_%(table_name)s', 'ix': 'ix_%(table_name)s_%(column_0_N_name)s',
@@ -83,4 +86,115 @@ ACL_USERS = sa.Table(
     Column('object_id', Id, primary_key=True),
     Column('user_id', Text, primary_key=True),
     sa.Index(None, 'user_id', 'kind'),
+)
+
+#: A list of secrets, with the head of its ACL. All of them exist for clients, so all are active.
+CONTAINERS = sa.Table(
+    'containers', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('project_id', Text, nullable=False),
+    Column('creator_id', Text),
+    Column('status', sa.String(16), nullable=False),
+    Column('name', Text),
+    Column('type', sa.String(16), nullable=False),
+    Column('created', Time, nullable=False),
+    Column('updated', Time, nullable=False),
+    Column('project_access', sa.Boolean, nullable=False),
+    Column('acl_created', Time),
+    Column('acl_updated', Time),
+    sa.Index(None, 'project_id', 'created', 'id'),
+)
+
+#: The secrets in a container; the one that was given no name has an empty one.
+CONTAINER_SECRETS = sa.Table(
+    'container_secrets', METADATA,
+    Column('container_id', Id, sa.ForeignKey('containers.id', ondelete='CASCADE'), primary_key=True),
+    Column('secret_id', Id, sa.ForeignKey('secrets.id', ondelete='CASCADE'), primary_key=True),
+    Column('name', Text, nullable=False),
+    sa.UniqueConstraint('container_id', 'name'),
+    sa.Index(None, 'secret_id'),
+)
+
+#: Who uses a secret or a container. ``id`` is made from what it is of and what it says, so that the
+#: same consumer is the same row. Of a container's, ``service`` is the name and ``resource_id`` the URL.
+CONSUMERS = sa.Table(
+    'consumers', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('kind', sa.String(16), nullable=False),
+    Column('object_id', Id, nullable=False),
+    Column('project_id', Text, nullable=False),
+    Column('service', Text, nullable=False),
+    Column('resource_type', Text, nullable=False),
+    Column('resource_id', Text, nullable=False),
+    Column('created', Time, nullable=False),
+    Column('updated', Time, nullable=False),
+    sa.Index(None, 'object_id', 'created', 'id'),
+    sa.Index(None, 'project_id'),
+)
+
+#: Deferred work. The row is the job: ``fence`` counts the claims, and only the worker that made the
+#: last one may write the outcome; its claim is good until ``lease_until``.
+ORDERS = sa.Table(
+    'orders', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('project_id', Text, nullable=False),
+    Column('creator_id', Text),
+    Column('status', sa.String(16), nullable=False),
+    Column('type', sa.String(16), nullable=False),
+    Column('meta', sa.String(4096), nullable=False),
+    Column('created', Time, nullable=False),
+    Column('updated', Time, nullable=False),
+    Column('secret_id', Id),
+    Column('container_id', Id),
+    Column('sub_status', Text),
+    Column('sub_status_message', Text),
+    Column('error_status_code', sa.String(3)),
+    Column('error_reason', sa.String(1024)),
+    Column('fence', sa.Integer, nullable=False),
+    Column('attempts', sa.Integer, nullable=False),
+    Column('lease_until', Time),
+    sa.Index(None, 'project_id', 'created', 'id'),
+    sa.Index(None, 'status', 'lease_until'),
+)
+
+#: What a project was given of its own. ``quotas_set`` is when; without it the defaults hold.
+PROJECT_SETTINGS = sa.Table(
+    'project_settings', METADATA,
+    Column('project_id', Text, primary_key=True),
+    Column('secrets', sa.Integer),
+    Column('orders', sa.Integer),
+    Column('containers', sa.Integer),
+    Column('consumers', sa.Integer),
+    Column('cas', sa.Integer),
+    Column('quotas_set', Time),
+    Column('preferred_store', Text),
+)
+
+#: The secret stores as the workers have them enabled, for clients to look at and to prefer.
+SECRET_STORES = sa.Table(
+    'secret_stores', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('name', Text, nullable=False, unique=True),
+    Column('plugin', Text, nullable=False),
+    Column('global_default', sa.Boolean, nullable=False),
+    Column('status', sa.String(16), nullable=False),
+    Column('created', Time, nullable=False),
+    Column('updated', Time, nullable=False),
+)
+
+#: Public keys that clients wrap payloads with. A private half of km's own is in a store, under the
+#: same id; of a key that an admin registered for a plugin km has the public half only.
+TRANSPORT_KEYS = sa.Table(
+    'transport_keys', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('plugin_name', Text, nullable=False),
+    Column('transport_key', sa.String(4096), nullable=False),
+    Column('status', sa.String(16), nullable=False),
+    Column('created', Time, nullable=False),
+    Column('updated', Time, nullable=False),
+    Column('store', Text),
+    Column('reference', sa.String(4096)),
+    Column('intent', sa.String(32)),
+    Column('intent_at', Time),
+    sa.Index(None, 'created', 'id'),
 )

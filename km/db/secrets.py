@@ -6,7 +6,7 @@ Statements that requests run are built once, here: building one costs as much as
 import functools
 import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from km.db.models import ACL_USERS, ACTIVE, DELETING, SECRET, SECRETS, STORING
+from km.db.pages import COMPARED, Filter
 
 _columns = SECRETS.c
 
@@ -63,21 +64,6 @@ _SEEN = {
         _of_project, sa.true(), sa.or_(_columns.creator_id == bindparam('reader'), _shared)),
     'shared by others': (_columns.project_id != bindparam('project'), _shared, _shared),
 }
-_COMPARED: dict[str, Callable[[Any, Any], Any]] = {
-    'eq': operator.eq, 'gt': operator.gt, 'gte': operator.ge, 'lt': operator.lt, 'lte': operator.le,
-    'like': lambda column, pattern: column.like(pattern, escape='\\'),
-}
-
-
-class Filter(NamedTuple):
-    """A condition on a column.
-
-    :param operator: eq, gt, gte, lt, lte, or like (``%`` is any text, a backslash escapes).
-    """
-
-    column: str
-    operator: str
-    value: Any
 
 
 class Viewer(NamedTuple):
@@ -205,7 +191,7 @@ def _page(sees: str, filters: tuple[tuple[str, str], ...],
     """The statements for the total and for a page, of one kind of list."""
     whose, of_open, of_private = _SEEN[sees]
     passed = [whose, _active, *(
-        _COMPARED[compared](_columns[name], bindparam(f'value{number}', type_=_columns[name].type))
+        COMPARED[compared](_columns[name], bindparam(f'value{number}', type_=_columns[name].type))
         for number, (name, compared) in enumerate(filters))]
     # Three parts that have nothing in common, each with an index of its own: none answers an OR.
     parts = ((_open, of_open, _lasting), (_open, of_open, _running), (_private, of_private, _alive))

@@ -5,7 +5,7 @@ from km.errors import NotFound
 from km.lifecycle.context import Context, task
 
 
-@task
+@task('{kind}_acls:put_patch')
 def put(ctx: Context, *, kind: str, object_id: str, project_access: bool | None,
         users: list[str] | None) -> None:
     """Set an ACL, creating it if there is none.
@@ -20,7 +20,7 @@ def put(ctx: Context, *, kind: str, object_id: str, project_access: bool | None,
             raise NotFound(f'{kind.capitalize()} not found.')
 
 
-@task
+@task('{kind}_acls:delete', '{kind}_acls:put_patch')
 def delete(ctx: Context, *, kind: str, object_id: str) -> None:
     """Remove an ACL: the project may read, nobody else."""
     with ctx.transaction() as connection:

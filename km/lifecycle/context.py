@@ -2,7 +2,7 @@
 """What a task of the worker is given to work with."""
 import functools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +18,8 @@ class Task(Protocol):
     """A function the worker runs when asked for it by name."""
 
     task: str
+    actions: tuple[str, ...]
+    reread: tuple[str, ...]
 
     def __call__(self, ctx: 'Context', **values: Any) -> Any: ...
 
@@ -38,6 +40,9 @@ class Context:
     :param statement: opens a connection that commits each statement by itself.
     :param transaction: opens a connection that commits at the end, or not at all.
     :param intent_timeout: how long work on a store may take before its process counts as dead.
+    :param lease: how long a worker that claimed an order may be at it before it counts as dead.
+    :param quotas: what a project may have of each thing where nothing else was said; -1 is no limit.
+    :param cast: has a task run at some time, maybe elsewhere; only ever called after commit.
     :param clock: tells the time, UTC without a zone.
     :param identity: who asked; nobody when km itself tidies up.
     """
@@ -47,19 +52,33 @@ class Context:
     statement: Callable[[], AbstractContextManager[Connection]]
     transaction: Callable[[], AbstractContextManager[Connection]]
     intent_timeout: timedelta
+    lease: timedelta
+    quotas: Mapping[str, int]
+    cast: Callable[..., None]
     clock: Callable[[], datetime]
     identity: Identity = NOBODY
 
 
-def task(function: Callable[..., Any]) -> Task:
+def task(*actions: str, reread: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Task]:
     """Let the worker run ``function(context, **values)`` when asked for it by name.
 
     Values and answer must be what an envelope carries: None, booleans, numbers, text, bytes, times,
-    and lists and dicts of them.
+    and lists and dicts of them. The thing it is about is named ``secret_id``, ``container_id`` or
+    ``order_id``, or ``kind`` and ``object_id``.
+
+    :param actions: the actions of the ACL of which whoever calls it must be allowed one; a worker
+        that is called over a wire decides that again. ``{kind}`` in them is the value of that name.
+        A task without any is km's own: nobody can call it over a wire, only cast it.
+    :param reread: values that the API took from the row of the thing; a worker that is called over
+        a wire does not believe them, and takes them from the row itself.
     """
-    named = cast(Task, function)
-    named.task = f'{function.__module__.rpartition(".")[2]}.{function.__name__}'
-    TASKS[named.task] = named
+    def named(function: Callable[..., Any]) -> Task:
+        made = cast(Task, function)
+        made.task = f'{function.__module__.rpartition(".")[2]}.{function.__name__}'
+        made.actions, made.reread = actions, reread
+        TASKS[made.task] = made
+        return made
+
     return named
 
 

@@ -5,7 +5,7 @@ from km.errors import Conflict, NotFound
 from km.lifecycle.context import Context, task
 
 
-@task
+@task('secret_meta:put')
 def replace(ctx: Context, *, secret_id: str, pairs: dict[str, str]) -> None:
     """Put ``pairs`` in the place of all there are."""
     with ctx.transaction() as connection:
@@ -13,7 +13,7 @@ def replace(ctx: Context, *, secret_id: str, pairs: dict[str, str]) -> None:
         metadata.replace(connection, secret_id, pairs)
 
 
-@task
+@task('secret_meta:post')
 def add(ctx: Context, *, secret_id: str, key: str, value: str) -> None:
     """Add a pair.
 
@@ -25,7 +25,7 @@ def add(ctx: Context, *, secret_id: str, key: str, value: str) -> None:
             raise Conflict('Key in the request already in use in this secret.')
 
 
-@task
+@task('secret_meta:put', 'secret_meta:post')
 def put(ctx: Context, *, secret_id: str, key: str, value: str, create: bool = False) -> None:
     """Change a value.
 
@@ -41,7 +41,7 @@ def put(ctx: Context, *, secret_id: str, key: str, value: str, create: bool = Fa
         metadata.insert(connection, secret_id, key, value)
 
 
-@task
+@task('secret_meta:delete')
 def delete(ctx: Context, *, secret_id: str, key: str) -> None:
     """Remove a pair; no error if there is no such key."""
     with ctx.transaction() as connection:

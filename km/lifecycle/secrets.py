@@ -18,7 +18,7 @@ from km.lifecycle.context import Context, new_intent, task
 LOG = logging.getLogger(__name__)
 
 
-@task
+@task('secrets:post')
 def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> str:
     """Create a secret, with its payload or to be given one later.
 
@@ -51,7 +51,7 @@ def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> s
     return secret_id
 
 
-@task
+@task('secret:put', reread=('project_id',))
 def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes,
                 content_type: str) -> None:
     """Give a secret that has none its payload. A payload is never changed afterwards.
@@ -79,7 +79,7 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
         _undo(ctx, store, request, reference)
 
 
-@task
+@task('secret:decrypt', reread=('project_id', 'store', 'reference'))
 def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
             reference: str) -> bytes:
     """Read a payload from its store.
@@ -101,7 +101,7 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
         raise
 
 
-@task
+@task('secret:delete')
 def delete(ctx: Context, *, secret_id: str) -> None:
     """Delete a secret, its payload, its ACL and its user metadata, for good.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from km.identity import Identity
 from km.interfaces import RpcTransport
-from km.lifecycle.context import Task
+from km.lifecycle.context import NOBODY, Task
 from km.worker import envelope
 
 
@@ -23,3 +23,10 @@ class Worker:
         """
         return envelope.unpack_answer(self._transport.call(
             envelope.pack_task(task.task, identity, arguments)))
+
+    def cast(self, task: Task, **arguments: Any) -> None:
+        """Have a task of km's own run at some time. It may be lost: a row must say what is to do.
+
+        :raises Unavailable: it could not even be handed over.
+        """
+        self._transport.cast(envelope.pack_task(task.task, NOBODY, arguments))

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import pytest
 from oslo_policy.policy import DocumentedRuleDefault
 
-from km.acl.decision import NOTHING, Policy, secret_target
+from km.acl.decision import Policy
 from km.acl.policies import list_rules
+from km.acl.targets import NOTHING, described
 from km.conf.load import load
 from km.errors import Misconfigured
 from km.identity import Identity
@@ -180,7 +181,7 @@ def wrong_answers(rules, expected, action):
     """Where the rules do not say what the table says, in words."""
     return [f'{roles} on {row}: expected {wanted}'
             for roles in ROLES for row in ROWS
-            if rules.allowed(who(roles), action, secret_target(row))
+            if rules.allowed(who(roles), action, described('secret', row))
             is not (wanted := bool(expected[action](Asked(roles, row))))]
 
 
@@ -201,8 +202,8 @@ def test_the_legacy_rules_are_those_of_the_contract(legacy, action):
 @pytest.mark.parametrize('roles', ROLES)
 def test_nobody_may_do_what_has_no_rule(secure, legacy, roles):
     for row in ROWS:
-        assert not secure.allowed(who(roles), 'secret:burn', secret_target(row))
-        assert not legacy.allowed(who(roles), 'secret:burn', secret_target(row))
+        assert not secure.allowed(who(roles), 'secret:burn', described('secret', row))
+        assert not legacy.allowed(who(roles), 'secret:burn', described('secret', row))
 
 
 @pytest.mark.parametrize('action', [name for name in ACTIONS if name.startswith('secret_')] + [
@@ -215,8 +216,8 @@ def test_without_a_target_an_action_on_a_secret_is_refused(secure, legacy, actio
 
 def test_only_the_admin_of_the_own_project_sees_private_secrets_listed(secure, legacy):
     for roles in ROLES:
-        assert secure.sees_private(who(roles), 'secret:get') is ('admin' in roles)
-        assert legacy.sees_private(who(roles), 'secret:get') is ('admin' in roles)
+        assert secure.sees_private(who(roles), 'secret') is ('admin' in roles)
+        assert legacy.sees_private(who(roles), 'secret') is ('admin' in roles)
 
 
 def test_a_rule_in_policy_yaml_changes_its_action_and_no_other(folder):
@@ -231,9 +232,9 @@ def test_a_rule_in_policy_yaml_changes_its_action_and_no_other(folder):
 
 def test_a_base_rule_in_policy_yaml_changes_every_action_that_uses_it(folder):
     rules = overridden(folder, '"secret_is_not_private": "!"\n')
-    assert not rules.allowed(who(('member',)), 'secret:get', secret_target(Row()))
-    assert not rules.allowed(who(('member',)), 'secret_acls:get', secret_target(Row()))
-    assert rules.allowed(who(('member',)), 'secret:get', secret_target(Row(creator_id=ME)))
+    assert not rules.allowed(who(('member',)), 'secret:get', described('secret', Row()))
+    assert not rules.allowed(who(('member',)), 'secret_acls:get', described('secret', Row()))
+    assert rules.allowed(who(('member',)), 'secret:get', described('secret', Row(creator_id=ME)))
 
 
 def test_an_empty_policy_yaml_leaves_the_defaults(folder):
@@ -256,13 +257,13 @@ def test_a_broken_policy_yaml_is_told_at_the_start_with_its_option(folder, text)
 def test_a_rule_that_makes_no_sense_lets_nobody_through(folder, rule):
     rules = overridden(folder, f'"secret:get": "{rule}"\n')
     for roles, row in product(ROLES, ROWS):
-        assert not rules.allowed(who(roles), 'secret:get', secret_target(row))
+        assert not rules.allowed(who(roles), 'secret:get', described('secret', row))
 
 
 @pytest.mark.parametrize('user_id', [None, '', 'None'])
 @pytest.mark.parametrize('creator_id', [None, '', 'None'])
 def test_nobody_in_particular_owns_nothing_of_another_project(secure, legacy, user_id, creator_id):
-    target = secret_target(Row(project_id=THEIRS, creator_id=creator_id))
+    target = described('secret', Row(project_id=THEIRS, creator_id=creator_id))
     for action in ACTIONS:
         if action in ('version:get', 'secrets:get', 'secrets:post'):
             continue
@@ -274,30 +275,30 @@ def test_nobody_in_particular_owns_nothing_of_another_project(secure, legacy, us
     (None, None), (None, ''), (None, 'None'), ('', None), ('None', None)])
 def test_nobody_in_particular_owns_no_private_secret_of_the_own_project(
         secure, legacy, user_id, creator_id):
-    target = secret_target(Row(creator_id=creator_id, project_access=False))
+    target = described('secret', Row(creator_id=creator_id, project_access=False))
     assert not secure.allowed(who(('member', 'reader'), user_id), 'secret:decrypt', target)
     assert not legacy.allowed(who(('creator',), user_id), 'secret:decrypt', target)
 
 
 @pytest.mark.parametrize('user_id', [None, '', 'None'])
 def test_nobody_in_particular_sees_no_private_secrets_listed(secure, legacy, user_id):
-    assert not secure.sees_private(who(('member',), user_id), 'secret:get')
-    assert not legacy.sees_private(who(('creator',), user_id), 'secret:get')
+    assert not secure.sees_private(who(('member',), user_id), 'secret')
+    assert not legacy.sees_private(who(('creator',), user_id), 'secret')
 
 
 def test_roles_and_ids_that_look_like_rules_are_only_names(secure):
     for user_id in ('%(target.secret.creator_id)s', 'rule:admin', '@'):
-        target = secret_target(Row(creator_id='%(user_id)s', project_access=False))
+        target = described('secret', Row(creator_id='%(user_id)s', project_access=False))
         assert not secure.allowed(who(('member',), user_id), 'secret:decrypt', target)
     assert not secure.allowed(who(('rule:admin', '@', 'admin,member')), 'secret:get',
-                              secret_target(Row()))
+                              described('secret', Row()))
 
 
 def test_the_case_of_an_id_matters(secure):
     row = Row(creator_id=ME.upper(), project_access=False)
-    assert not secure.allowed(who(('member',)), 'secret:get', secret_target(row))
+    assert not secure.allowed(who(('member',)), 'secret:get', described('secret', row))
     assert not secure.allowed(who(('member',), project_id=MINE.upper()), 'secret:get',
-                              secret_target(Row()))
+                              described('secret', Row()))
 
 
 def test_a_policy_file_that_is_named_must_be_there(folder):

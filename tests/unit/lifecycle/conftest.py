@@ -9,6 +9,8 @@ from km.identity import Identity
 from km.lifecycle.context import Context
 from km.testing import MemoryStore, open_plugin
 
+UNLIMITED = dict.fromkeys(('secrets', 'orders', 'containers', 'consumers', 'cas'), -1)
+
 
 class Killed(BaseException):
     """The process ended here: nothing after this line ran, no handler either."""
@@ -64,7 +66,8 @@ def ctx(database, store, clock):
     return Context(
         identity=Identity(user_id='ann', project_id='alpha'), stores={'memory': store},
         default_store='memory', statement=database.statement, transaction=database.transaction,
-        intent_timeout=timedelta(minutes=10), clock=clock)
+        intent_timeout=timedelta(minutes=10), lease=timedelta(minutes=2), quotas=UNLIMITED,
+        cast=lambda task, **arguments: task(None, **arguments), clock=clock)
 
 
 @pytest.fixture
