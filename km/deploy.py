@@ -72,8 +72,7 @@ class Deployment:
             stores=self.registry.secret_stores, default_store=self.registry.default_store,
             statement=self.database.statement, transaction=self.database.transaction,
             clock=self.clock, intent_timeout=timedelta(seconds=conf.worker.intent_timeout_seconds),
-            lease=timedelta(seconds=conf.worker.order_lease_seconds), quotas=dict(conf.quotas),
-            cast=self.worker.cast)
+            quotas=dict(conf.quotas), orders=conf.orders, cast=self.worker.cast)
         self.registry.transport.serve(Dispatcher(self.context).handle)
         self.sweeper = Sweeper(self.context, conf.worker.sweep_seconds)
         self.application = self._pipeline()

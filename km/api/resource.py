@@ -145,6 +145,13 @@ def created(body: dict[str, str], location: str) -> Response:
     return response
 
 
+def accepted(body: dict[str, str], location: str) -> Response:
+    """A 202 that says where to ask how the work stands."""
+    response = created(body, location)
+    response.status_int = 202
+    return response
+
+
 def nothing() -> Response:
     """A 204."""
     return Response(status=204, content_type=None)

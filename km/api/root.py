@@ -3,7 +3,7 @@
 import pecan
 from webob import Response
 
-from km.api import acls, metadata, secrets, versions
+from km.api import acls, metadata, orders, quotas, secrets, versions
 from km.api.resource import Application, House, HouseResource, Resource, shown, verb
 
 
@@ -19,11 +19,16 @@ class V1(HouseResource):
 
 def tree(house: House) -> Resource:
     """Every resource of the API."""
-    return Resource(v1=V1(house, secrets=secrets.Secrets(house, member=secrets.Secret(
-        house,
-        payload=secrets.Payload(house),
-        acl=acls.SecretAcl(house),
-        metadata=metadata.Metadata(house, member=metadata.Metadatum(house))))))
+    return Resource(v1=V1(house, **{
+        'secrets': secrets.Secrets(house, member=secrets.Secret(
+            house,
+            payload=secrets.Payload(house),
+            acl=acls.SecretAcl(house),
+            metadata=metadata.Metadata(house, member=metadata.Metadatum(house)))),
+        'orders': orders.Orders(house, member=orders.Order(house)),
+        'quotas': quotas.Quotas(house),
+        'project-quotas': quotas.AllProjectQuotas(house, member=quotas.ProjectQuotas(house)),
+    }))
 
 
 def application(house: House) -> Application:

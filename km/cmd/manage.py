@@ -73,7 +73,7 @@ def sweep(asked, conf) -> int:
     deployment = Deployment(conf())
     swept = upkeep.sweep(deployment.context)
     deployment.close()
-    print(f'{swept.expired} expired, {swept.ended} ended, {swept.failed} failed.')
+    print(f'{swept}.')
     return int(bool(swept.failed))
 
 

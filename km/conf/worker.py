@@ -13,8 +13,4 @@ OPTIONS = (
         'intent_timeout_seconds', default=600, min=1,
         help='How long a secret may be on its way into or out of a store before a sweep takes '
              'the process that was at it for dead.'),
-    cfg.IntOpt(
-        'order_lease_seconds', default=120, min=1,
-        help='How long a worker that has begun with an order may be at it before another one '
-             'takes the order over. Longer than the slowest store takes to make and keep a key.'),
 )

@@ -133,7 +133,8 @@ CONSUMERS = sa.Table(
 )
 
 #: Deferred work. The row is the job: ``fence`` counts the claims, and only the worker that made the
-#: last one may write the outcome; its claim is good until ``lease_until``.
+#: last one may write the outcome; its claim is good until ``lease_until``, and then the order is due.
+#: One that is not ``repeatable`` needs something that its row must not hold, such as a passphrase.
 ORDERS = sa.Table(
     'orders', METADATA,
     Column('id', Id, primary_key=True),
@@ -152,7 +153,8 @@ ORDERS = sa.Table(
     Column('error_reason', sa.String(1024)),
     Column('fence', sa.Integer, nullable=False),
     Column('attempts', sa.Integer, nullable=False),
-    Column('lease_until', Time),
+    Column('repeatable', sa.Boolean, nullable=False),
+    Column('lease_until', Time, nullable=False),
     sa.Index(None, 'project_id', 'created', 'id'),
     sa.Index(None, 'status', 'lease_until'),
 )

@@ -1,16 +1,100 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of orders: what is asked of them, a function each."""
+"""The rows of orders: what is asked of them, a function each.
+
+A row is a job. Whoever claims it gets its fencing number, and nothing is written to it afterwards by
+anybody who cannot name the last one.
+"""
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from km.db.models import ORDERS
+from km.db import pages
+from km.db.models import ACTIVE, ERROR, ORDERS, PENDING
 
 _columns = ORDERS.c
 
-_GET = sa.select(ORDERS).where(
-    _columns.id == bindparam('of'), _columns.project_id == bindparam('project'))
+_of_id = _columns.id == bindparam('of')
+_of_project = _columns.project_id == bindparam('project')
+_due = sa.and_(_columns.status == PENDING, _columns.lease_until <= bindparam('now'))
+
+_GET = sa.select(ORDERS).where(_of_id, _of_project)
+_INSERT = ORDERS.insert()
+_DELETE = ORDERS.delete().where(_of_id, _of_project)
+_COUNT = sa.select(sa.func.count()).select_from(ORDERS).where(_of_project)
+_DUE = sa.select(ORDERS).where(_due).with_for_update(skip_locked=True)
+_NEXT_DUE = _DUE.order_by(_columns.lease_until).limit(1)
+_CLAIM = ORDERS.update().where(_of_id, _columns.fence == bindparam('seen'), _columns.status == PENDING)
+_OUTCOME = ORDERS.update().where(
+    _of_id, _columns.fence == bindparam('by'), _columns.status == PENDING)
 
 
 def get(connection: sa.Connection, order_id: str, *, project_id: str) -> sa.Row | None:
     """An order of a project."""
     return connection.execute(_GET, {'of': order_id, 'project': project_id}).first()
+
+
+def insert(connection: sa.Connection, **values: Any) -> None:
+    """Add a pending order. It is due at ``lease_until``; ``fence`` is 1 if somebody has it already."""
+    connection.execute(_INSERT, {'status': PENDING, 'attempts': 0, **values})
+
+
+def claim(connection: sa.Connection, order_id: str | None = None, *, now: datetime,
+          until: datetime) -> sa.Row | None:
+    """Make a due order one's own until then. Needs a transaction.
+
+    :param order_id: which; None for the one that has been due longest and that nobody else is
+        claiming right now.
+    :returns: the order, with the claim's number in ``fence``; None if it is not due, or there is none.
+    """
+    wanted, values = (_NEXT_DUE, {}) if order_id is None else (_DUE.where(_of_id), {'of': order_id})
+    found = connection.execute(wanted, {**values, 'now': now}).first()
+    if found is None or not connection.execute(_CLAIM, {
+            'of': found.id, 'seen': found.fence, 'fence': found.fence + 1,
+            'attempts': found.attempts + 1, 'lease_until': until}).rowcount:
+        return None
+    return connection.execute(_GET, {'of': found.id, 'project': found.project_id}).one()
+
+
+def fulfilled(connection: sa.Connection, order_id: str, *, fence: int, secret_id: str | None,
+              container_id: str | None, now: datetime) -> bool:
+    """Record what an order has made; False if the claim is not the last one, or the order is gone."""
+    return connection.execute(_OUTCOME, {
+        'of': order_id, 'by': fence, 'status': ACTIVE, 'secret_id': secret_id,
+        'container_id': container_id, 'updated': now}).rowcount == 1
+
+
+def failed(connection: sa.Connection, order_id: str, *, fence: int, code: str, reason: str,
+           now: datetime) -> bool:
+    """Give an order up.
+
+    :param code: what HTTP would call it, as text.
+    """
+    return connection.execute(_OUTCOME, {
+        'of': order_id, 'by': fence, 'status': ERROR, 'error_status_code': code,
+        'error_reason': reason, 'updated': now}).rowcount == 1
+
+
+def postponed(connection: sa.Connection, order_id: str, *, fence: int, until: datetime) -> bool:
+    """Let an order be due again at a later time."""
+    return connection.execute(_OUTCOME, {
+        'of': order_id, 'by': fence, 'lease_until': until}).rowcount == 1
+
+
+def delete(connection: sa.Connection, order_id: str, *, project_id: str) -> bool:
+    """Remove an order, whatever its state; False if there is none."""
+    return connection.execute(_DELETE, {'of': order_id, 'project': project_id}).rowcount == 1
+
+
+def count(connection: sa.Connection, project_id: str) -> int:
+    """How many orders a project has."""
+    return connection.execute(_COUNT, {'project': project_id}).scalar_one()
+
+
+def page(connection: sa.Connection, project_id: str, *, filters: Sequence[pages.Filter], limit: int,
+         offset: int) -> tuple[Sequence[sa.Row], int]:
+    """One page of a project's orders, and how many there are."""
+    return pages.page(connection, ORDERS, _columns.project_id == project_id, filters=filters,
+                      limit=limit, offset=offset)

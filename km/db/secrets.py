@@ -52,7 +52,9 @@ _ABANDONED = _STATE.where(_columns.intent_at < bindparam('before')).order_by(
 _EXPIRED = sa.select(_columns.id).where(
     _columns.expiration <= bindparam('now'), _columns.status == ACTIVE).order_by(
     _columns.expiration).limit(bindparam('page'))
-
+_COUNT = sa.select(sa.func.count()).select_from(SECRETS).where(
+    _columns.project_id == bindparam('project'), _columns.status != DELETING,
+    sa.or_(_lasting, _running))
 
 _shared = _columns.id.in_(sa.select(ACL_USERS.c.object_id).where(_names_reader))
 _of_project = _columns.project_id == bindparam('project')
@@ -167,6 +169,11 @@ def forget_payload(connection: sa.Connection, secret_id: str, *, intent: str) ->
 def expired(connection: sa.Connection, *, now: datetime, page: int) -> Sequence[str]:
     """Ids of active secrets past their expiration, oldest first."""
     return connection.execute(_EXPIRED, {'now': now, 'page': page}).scalars().all()
+
+
+def count(connection: sa.Connection, project_id: str, *, now: datetime) -> int:
+    """How many secrets a project has, those on their way into a store among them."""
+    return connection.execute(_COUNT, {'project': project_id, 'now': now}).scalar_one()
 
 
 def page(connection: sa.Connection, viewer: Viewer, *, filters: Sequence[Filter], now: datetime,

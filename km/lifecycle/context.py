@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 
+from oslo_config import cfg
 from sqlalchemy import Connection
 
 from km.identity import Identity
@@ -40,8 +41,8 @@ class Context:
     :param statement: opens a connection that commits each statement by itself.
     :param transaction: opens a connection that commits at the end, or not at all.
     :param intent_timeout: how long work on a store may take before its process counts as dead.
-    :param lease: how long a worker that claimed an order may be at it before it counts as dead.
     :param quotas: what a project may have of each thing where nothing else was said; -1 is no limit.
+    :param orders: the ``[orders]`` section.
     :param cast: has a task run at some time, maybe elsewhere; only ever called after commit.
     :param clock: tells the time, UTC without a zone.
     :param identity: who asked; nobody when km itself tidies up.
@@ -52,8 +53,8 @@ class Context:
     statement: Callable[[], AbstractContextManager[Connection]]
     transaction: Callable[[], AbstractContextManager[Connection]]
     intent_timeout: timedelta
-    lease: timedelta
     quotas: Mapping[str, int]
+    orders: cfg.ConfigOpts.GroupAttr
     cast: Callable[..., None]
     clock: Callable[[], datetime]
     identity: Identity = NOBODY

@@ -5,14 +5,16 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
-from km.db import acls, secrets
+from km.db import acls, secrets, settings
 from km.db.models import ACTIVE, SECRET
 from km.errors import CannotOpen, Conflict, KmError, NotFound, Unavailable
+from km.identity import Identity
 from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
+from km.lifecycle import quotas, stores
 from km.lifecycle.context import Context, new_intent, task
 
 LOG = logging.getLogger(__name__)
@@ -24,31 +26,21 @@ def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> s
 
     :param described: name, secret_type, algorithm, mode, bit_length, expiration, content_type.
     :returns: the id.
+    :raises QuotaExceeded: the project has as many as it may have.
     :raises Rejected, Unavailable: as the store says; then nothing was created.
     """
-    secret_id, now = str(uuid.uuid4()), ctx.clock()
-    described.update(
-        id=secret_id, project_id=ctx.identity.project_id, creator_id=ctx.identity.user_id,
-        created=now, updated=now)
-    if payload is None:
-        with ctx.statement() as connection:
-            secrets.insert(connection, **described)
-        return secret_id
-    intent, store = new_intent(), ctx.stores[ctx.default_store]
+    with quotas.room(ctx, secrets=1) as (connection, project):
+        if payload is None:
+            return _insert(ctx, connection, ctx.identity, described)
+        deposit = begin(ctx, connection, stores.choose(ctx, project), ctx.identity,
+                        payload=payload, **described)
+    reference, = fill(ctx, [deposit])
     with ctx.statement() as connection:
-        secrets.insert(connection, intent=intent, intent_at=now, store=store.name, **described)
-    request = StoreRequest(
-        secret_id=secret_id, project_id=described['project_id'], payload=payload)
-    try:
-        reference = store.store(request)
-    except Exception:
-        _take_back(ctx, secret_id, intent)
-        raise
-    with ctx.statement() as connection:
-        recorded = secrets.activate(connection, secret_id, intent=intent, reference=reference)
+        recorded = record(connection, deposit, reference)
     if not recorded:
-        _undo(ctx, store, request, reference)
-    return secret_id
+        undo(deposit, reference)
+        raise Unavailable('The secret took too long to store.')
+    return deposit.request.secret_id
 
 
 @task('secret:put', reread=('project_id',))
@@ -59,24 +51,75 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
     :raises Conflict: it has one already, or is being given one right now.
     :raises Rejected, Unavailable: as the store says; then it still has none.
     """
-    intent, store = new_intent(), ctx.stores[ctx.default_store]
+    intent = new_intent()
     with ctx.statement() as connection:
+        store = stores.choose(ctx, settings.get(connection, project_id))
         claimed = secrets.claim_payload(
             connection, secret_id, store=store.name, intent=intent, now=ctx.clock())
     if not claimed:
         raise Conflict('Secret already has data, cannot modify it.')
-    request = StoreRequest(secret_id=secret_id, project_id=project_id, payload=payload)
-    try:
-        reference = store.store(request)
-    except Exception:
-        _take_back(ctx, secret_id, intent)
-        raise
+    deposit = Deposit(store, intent, StoreRequest(
+        secret_id=secret_id, project_id=project_id, payload=payload))
+    reference, = fill(ctx, [deposit])
     with ctx.statement() as connection:
         recorded = secrets.set_payload(
             connection, secret_id, intent=intent, reference=reference,
             content_type=content_type, now=ctx.clock())
     if not recorded:
-        _undo(ctx, store, request, reference)
+        undo(deposit, reference)
+        raise Unavailable('The secret was deleted, or took too long to store.')
+
+
+class Deposit(NamedTuple):
+    """A payload on its way into a store; the row of its secret has the intent."""
+
+    store: SecretStore
+    intent: str
+    request: StoreRequest
+
+
+def begin(ctx: Context, connection: Connection, store: SecretStore, owner: Identity, *,
+          payload: bytes, **described: Any) -> Deposit:
+    """Write down that a new secret is on its way into a store. It exists for nobody yet.
+
+    :param owner: whose it will be.
+    :param described: see ``create``.
+    """
+    intent = new_intent()
+    secret_id = _insert(ctx, connection, owner, {
+        **described, 'intent': intent, 'intent_at': ctx.clock(), 'store': store.name})
+    return Deposit(store, intent, StoreRequest(
+        secret_id=secret_id, project_id=owner.project_id, payload=payload))
+
+
+def fill(ctx: Context, deposits: list[Deposit]) -> list[Reference]:
+    """Put payloads into their stores: all, or none of them.
+
+    :raises Rejected, Unavailable: as the store says; then the intents are taken back.
+    """
+    try:
+        return [deposit.store.store(deposit.request) for deposit in deposits]
+    except Exception:
+        for deposit in deposits:
+            _take_back(ctx, deposit.request.secret_id, deposit.intent)
+        raise
+
+
+def record(connection: Connection, deposit: Deposit, reference: Reference) -> bool:
+    """Write down that a new secret is stored; False if its intent was taken for dead."""
+    return secrets.activate(
+        connection, deposit.request.secret_id, intent=deposit.intent, reference=reference)
+
+
+def undo(deposit: Deposit, reference: Reference) -> None:
+    """Destroy what an attempt left whose row was deleted or taken over meanwhile: it is nobody's."""
+    try:
+        deposit.store.delete(StoredSecret(
+            secret_id=deposit.request.secret_id, project_id=deposit.request.project_id,
+            reference=reference))
+    except Exception:
+        LOG.exception("Store %s keeps a payload for secret %s that is nobody's.",
+                      deposit.store.name, deposit.request.secret_id)
 
 
 @task('secret:decrypt', reread=('project_id', 'store', 'reference'))
@@ -175,15 +218,11 @@ def _left_to_the_sweep(secret_id: str) -> Iterator[None]:
         LOG.exception('Secret %s waits for the sweep.', secret_id)
 
 
-def _undo(ctx: Context, store: SecretStore, request: StoreRequest, reference: Reference) -> None:
-    """The row was deleted or taken over while the store worked: what this attempt left is nobody's."""
-    try:
-        store.delete(StoredSecret(
-            secret_id=request.secret_id, project_id=request.project_id, reference=reference))
-    except Exception:
-        LOG.exception("Store %s keeps a payload for secret %s that is nobody's.",
-                      store.name, request.secret_id)
-    raise Unavailable('The secret was deleted, or took too long to store.')
+def _insert(ctx: Context, connection: Connection, owner: Identity, described: dict[str, Any]) -> str:
+    secret_id, now = str(uuid.uuid4()), ctx.clock()
+    secrets.insert(connection, **described, id=secret_id, project_id=owner.project_id,
+                   creator_id=owner.user_id, created=now, updated=now)
+    return secret_id
 
 
 def _remove(ctx: Context, secret_id: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from km.db import secrets as rows
 from km.db.models import DELETING
 from km.errors import KmError, NotFound
-from km.lifecycle import secrets
+from km.lifecycle import orders, secrets
 from km.lifecycle.context import Context, new_intent
 
 LOG = logging.getLogger(__name__)
@@ -21,21 +21,29 @@ _PAGE = 100
 
 @dataclasses.dataclass(slots=True)
 class Swept:
-    """What one sweep did: secrets erased because they expired, pieces of work ended, and failures."""
+    """What one sweep did: secrets erased because they expired, pieces of work ended, failures, and
+    orders that were due."""
 
     expired: int = 0
     ended: int = 0
     failed: int = 0
+    ordered: int = 0
+
+    def __str__(self) -> str:
+        return (f'{self.expired} expired, {self.ended} ended, {self.failed} failed, '
+                f'{self.ordered} orders tried')
 
 
 def sweep(ctx: Context) -> Swept:
-    """Erase what expired and end what was abandoned.
+    """Erase what expired, end what was abandoned, and fulfil what is due.
 
     A store that does not answer is logged and asked again by the next sweep.
     """
     swept = Swept()
     _erase_expired(ctx, swept)
     _end_abandoned(ctx, swept)
+    while orders.process_next(ctx):
+        swept.ordered += 1
     return swept
 
 

@@ -32,8 +32,7 @@ class Sweeper:
             try:
                 swept = upkeep.sweep(self._context)
                 if swept != upkeep.Swept():
-                    LOG.info('Swept: %d expired, %d ended, %d failed.',
-                             swept.expired, swept.ended, swept.failed)
+                    LOG.info('Swept: %s.', swept)
             except Exception:
                 LOG.exception('The sweep failed; the next one tries again.')
             self._stop.wait(self._seconds)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lifecycle without HTTP: a metadata database in a file, stores in memory that fail on demand."""
+import dataclasses
+import itertools
 from datetime import timedelta
 
 import pytest
 
+from km.conf.load import new
 from km.db.engine import Database
 from km.identity import Identity
 from km.lifecycle.context import Context
@@ -12,8 +15,30 @@ from km.testing import MemoryStore, open_plugin
 UNLIMITED = dict.fromkeys(('secrets', 'orders', 'containers', 'consumers', 'cas'), -1)
 
 
+class Mailbox(list):
+    """Where casts go: (task, arguments), to be lost, delayed or doubled as a test likes."""
+
+    def __call__(self, task, **arguments):
+        self.append((task, arguments))
+
+
 class Killed(BaseException):
     """The process ended here: nothing after this line ran, no handler either."""
+
+
+def killed_at(ctx, step):
+    """A context whose process dies when it opens the database for the ``step``-th time."""
+    count = itertools.count(1)
+
+    def dying(opens):
+        def open_or_die():
+            if next(count) == step:
+                raise Killed
+            return opens()
+        return open_or_die
+
+    return dataclasses.replace(ctx, statement=dying(ctx.statement),
+                               transaction=dying(ctx.transaction))
 
 
 class FragileStore(MemoryStore):
@@ -66,14 +91,14 @@ def ctx(database, store, clock):
     return Context(
         identity=Identity(user_id='ann', project_id='alpha'), stores={'memory': store},
         default_store='memory', statement=database.statement, transaction=database.transaction,
-        intent_timeout=timedelta(minutes=10), lease=timedelta(minutes=2), quotas=UNLIMITED,
-        cast=lambda task, **arguments: task(None, **arguments), clock=clock)
+        intent_timeout=timedelta(minutes=10), quotas=UNLIMITED, orders=new().orders,
+        cast=Mailbox(), clock=clock)
 
 
 @pytest.fixture
 def rows(database):
-    """The rows of secrets, as they are now."""
-    def read():
+    """The rows of a table, as they are now."""
+    def read(table='secrets'):
         with database.statement() as connection:
-            return connection.exec_driver_sql('SELECT * FROM secrets').mappings().all()
+            return connection.exec_driver_sql(f'SELECT * FROM {table}').mappings().all()
     return read

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets when everything goes wrong: a store that fails, a process killed at every step."""
 import dataclasses
-import itertools
 import logging
 
 import pytest
@@ -10,7 +9,7 @@ from km.db import secrets as rows_of
 from km.errors import CannotOpen, Conflict, NotFound, Rejected, Unavailable
 from km.interfaces import StoreRequest
 from km.lifecycle import acls, metadata, secrets, upkeep
-from tests.unit.lifecycle.conftest import Killed
+from tests.unit.lifecycle.conftest import Killed, killed_at
 
 NEW = {'secret_type': 'opaque', 'name': None, 'algorithm': None, 'mode': None, 'bit_length': None,
        'expiration': None}
@@ -23,21 +22,6 @@ def created(ctx, payload=b'a payload'):
 def put(ctx, secret_id, payload=b'later'):
     secrets.put_payload(ctx, secret_id=secret_id, project_id='alpha', payload=payload,
                         content_type='text/plain')
-
-
-def killed_at(ctx, step):
-    """A context whose process dies when it opens the database for the ``step``-th time."""
-    count = itertools.count(1)
-
-    def dying(opens):
-        def open_or_die():
-            if next(count) == step:
-                raise Killed
-            return opens()
-        return open_or_die
-
-    return dataclasses.replace(ctx, statement=dying(ctx.statement),
-                               transaction=dying(ctx.transaction))
 
 
 def swept(ctx, clock):

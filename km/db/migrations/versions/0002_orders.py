@@ -67,7 +67,8 @@ def upgrade() -> None:
         sa.Column('error_reason', sa.String(1024)),
         sa.Column('fence', sa.Integer, nullable=False),
         sa.Column('attempts', sa.Integer, nullable=False),
-        sa.Column('lease_until', Time),
+        sa.Column('repeatable', sa.Boolean, nullable=False),
+        sa.Column('lease_until', Time, nullable=False),
     )
     op.create_index('ix_orders_project_id_created_id', 'orders', ['project_id', 'created', 'id'])
     op.create_index('ix_orders_status_lease_until', 'orders', ['status', 'lease_until'])

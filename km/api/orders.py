@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``/v1/orders``: keys and key pairs that km makes."""
+import json
+from datetime import datetime
+from typing import Any
+
+import pecan
+from sqlalchemy import Row
+from webob import Response
+
+from km.api import body, payload, query, schemas
+from km.api.resource import HouseResource, Links, accepted, nothing, shown, verb
+from km.db import orders as rows
+from km.db.models import ACTIVE, ERROR
+from km.db.pages import Filter
+from km.lifecycle import orders
+
+_META = {
+    'type': 'object',
+    'properties': {
+        'algorithm': {**schemas.SHORT, 'minLength': 1},
+        'bit_length': schemas.BIT_LENGTH,
+        'mode': schemas.SHORT_OR_NULL,
+        'name': schemas.SHORT_OR_NULL,
+        'expiration': schemas.SHORT_OR_NULL,
+        'payload_content_type': schemas.SHORT_OR_NULL,
+        'passphrase': schemas.SHORT_OR_NULL,
+        'pass_phrase': schemas.SHORT_OR_NULL,
+    },
+    'required': ['algorithm', 'bit_length'],
+}
+ORDER = {
+    'type': 'object',
+    'properties': {'type': {'enum': [orders.KEY, orders.ASYMMETRIC]}, 'meta': _META},
+    'required': ['type', 'meta'],
+}
+_require_order = schemas.validator('Order', ORDER)
+_CURVES = (256, 384, 521)
+_UNKNOWN = 'Unknown'
+
+
+class Orders(HouseResource):
+    """``/v1/orders``"""
+
+    @verb
+    def get(self) -> Response:
+        """A page of the project's orders."""
+        environ, options = pecan.request.environ, self.house.options
+        asked = query.read(environ)
+        page = query.page(asked, default=options.default_page_size, most=options.max_page_size)
+        with self.house.database.statement() as connection:
+            found, total = rows.page(
+                connection, environ['km.identity'].project_id, filters=_filters(asked),
+                limit=page.limit, offset=page.offset)
+        return shown({
+            'orders': [described(row, environ, self.links) for row in found], 'total': total,
+            **page.links(self.links.to(environ, 'orders'), asked, total)})
+
+    @verb
+    def post(self) -> Response:
+        """Place an order; 202 with its ``order_ref``."""
+        request = pecan.request
+        told = body.read(request)
+        _require_order(told)
+        meta = told['meta']
+        order_id = self.call(
+            orders.place, request.environ['km.identity'], order_type=told['type'],
+            meta=_checked(meta, now=self.house.clock()),
+            passphrase=_passphrase(told['type'], meta))
+        href = self.links.to(request.environ, 'orders', order_id)
+        return accepted({'order_ref': href}, href)
+
+
+class Order(HouseResource):
+    """``/v1/orders/{order_id}``"""
+
+    @verb
+    def get(self, order_id: str) -> Response:
+        """How the order stands, and what it made."""
+        environ = pecan.request.environ
+        return shown(described(environ['km.target'], environ, self.links))
+
+    @verb
+    def delete(self, order_id: str) -> Response:
+        """Delete the order, and nothing of what it made; 204."""
+        self.call(orders.delete, pecan.request.environ['km.identity'], order_id=order_id)
+        return nothing()
+
+
+def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]:
+    """An order as clients see it. There is no further key: clients choke on those they don't know."""
+    told = {
+        'created': row.created.isoformat(),
+        'updated': row.updated.isoformat(),
+        'status': row.status,
+        'type': row.type,
+        'meta': json.loads(row.meta),
+        'creator_id': row.creator_id,
+        'order_ref': links.to(environ, 'orders', row.id),
+        'sub_status': row.sub_status or _UNKNOWN,
+        'sub_status_message': row.sub_status_message or _UNKNOWN,
+    }
+    if row.status == ACTIVE and row.secret_id:
+        told['secret_ref'] = links.to(environ, 'secrets', row.secret_id)
+    if row.status == ACTIVE and row.container_id:
+        told['container_ref'] = links.to(environ, 'containers', row.container_id)
+    if row.status == ERROR:
+        told |= {'error_status_code': row.error_status_code, 'error_reason': row.error_reason}
+    return told
+
+
+def _checked(meta: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+    """What is kept and shown of an order's meta. An algorithm that km does not know fails the order,
+    not the request.
+
+    :raises Invalid: the fields do not go together.
+    """
+    bits = int(meta['bit_length'])
+    if meta['algorithm'].lower() == 'ec':
+        if bits not in _CURVES:
+            raise schemas.unfit('Order', f'must be one of {_CURVES} for ec', 'meta.bit_length')
+    elif bits % 8:
+        raise schemas.unfit('Order', 'must be a multiple of 8', 'meta.bit_length')
+    if meta.get('payload') is not None:
+        raise schemas.unfit('Order', 'must not be given in an order', 'meta.payload')
+    content_type = meta.get('payload_content_type') or None
+    if content_type and not payload.normal(content_type):
+        raise schemas.unfit('Order', 'is not supported', 'meta.payload_content_type')
+    expiration = schemas.expiration('Order', meta.get('expiration'), now=now)
+    return {
+        'name': meta.get('name'), 'algorithm': meta['algorithm'], 'bit_length': bits,
+        'mode': meta.get('mode'), 'payload_content_type': content_type,
+        'expiration': expiration and expiration.isoformat(timespec='microseconds')}
+
+
+def _passphrase(order_type: str, meta: dict[str, Any]) -> str | None:
+    """The passphrase of a pair, by either of its names: clients and servers never agreed on one.
+
+    :raises Invalid: it is given twice, or for what has no private half.
+    """
+    given = {meta[name] for name in ('passphrase', 'pass_phrase') if meta.get(name)}
+    if len(given) > 1 or (given and order_type != orders.ASYMMETRIC):
+        raise schemas.unfit('Order', 'must be given once, and for asymmetric keys only',
+                            'meta.passphrase')
+    return given.pop() if given else None
+
+
+def _filters(asked: dict[str, str]) -> list[Filter]:
+    if 'meta' not in asked:
+        return []
+    pattern = ''.join('\\' + letter if letter in '%_\\' else letter for letter in asked['meta'])
+    return [Filter('meta', 'like', f'%{pattern}%')]

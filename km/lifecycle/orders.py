@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of an order: placed, fulfilled or given up, deleted.
+
+Placing writes the row, and everything else may be lost or done twice: a worker that claims an order
+gets its next fencing number, and what it made becomes real in the same transaction that makes the
+order active under that number, or not at all.
+"""
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from km.db import containers, orders, settings
+from km.errors import NotFound, Rejected, Unavailable
+from km.identity import Identity
+from km.interfaces import Reference
+from km.lifecycle import keys, quotas, secrets, stores
+from km.lifecycle.context import Context, task
+from km.lifecycle.secrets import Deposit
+
+LOG = logging.getLogger(__name__)
+
+KEY, ASYMMETRIC = 'key', 'asymmetric'
+
+_LONGEST_PAUSE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An order that this process has claimed.
+
+    :param meta: what the order says, checked; an expiration is ISO 8601 text.
+    :param fence: the number of the claim.
+    :param owner: whose the order is, and what it makes will be.
+    """
+
+    id: str
+    type: str
+    meta: dict[str, Any]
+    fence: int
+    attempts: int
+    repeatable: bool
+    owner: Identity
+    passphrase: str | None = field(default=None, repr=False)
+
+
+class _Superseded(Exception):
+    """Another worker has claimed the order, or it was deleted: what was made for it is nobody's."""
+
+
+@task('orders:post')
+def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
+          passphrase: str | None = None) -> str:
+    """Place an order. A quick one is fulfilled, or has failed, when this returns.
+
+    :param order_type: ``KEY`` or ``ASYMMETRIC``.
+    :param meta: algorithm, bit_length, mode, name, expiration, payload_content_type.
+    :param passphrase: for the private half of a pair. It is not kept with the order, so that an order
+        with one cannot be tried again.
+    :returns: the id.
+    :raises QuotaExceeded: the project may not have the order, or what it would make.
+    """
+    order_id, now = str(uuid.uuid4()), ctx.clock()
+    waits = order_type == ASYMMETRIC and not passphrase and keys.is_slow(
+        meta['algorithm'], meta['bit_length'])
+    job = Job(id=order_id, type=order_type, meta=meta, fence=int(not waits), attempts=int(not waits),
+              repeatable=not passphrase, owner=ctx.identity, passphrase=passphrase)
+    with quotas.room(ctx, orders=1, **_made_by(job)) as (connection, _project):
+        orders.insert(
+            connection, id=order_id, project_id=job.owner.project_id, creator_id=job.owner.user_id,
+            type=job.type, meta=json.dumps(meta, ensure_ascii=False), fence=job.fence,
+            attempts=job.attempts, repeatable=job.repeatable, created=now, updated=now,
+            lease_until=now if waits else now + _lease(ctx))
+    if waits:
+        _have_processed(ctx, order_id)
+    else:
+        _fulfil(ctx, job)
+    return order_id
+
+
+@task()
+def process(ctx: Context, *, order_id: str) -> None:
+    """Fulfil an order that is due, unless somebody else is at it."""
+    _process(ctx, order_id)
+
+
+def process_next(ctx: Context) -> bool:
+    """Fulfil the order that has been due longest; False if there is none."""
+    return _process(ctx, None)
+
+
+@task('order:delete')
+def delete(ctx: Context, *, order_id: str) -> None:
+    """Delete an order. What it made stays, and what it is making right now will not be.
+
+    :raises NotFound: it is gone already.
+    """
+    with ctx.statement() as connection:
+        if not orders.delete(connection, order_id, project_id=ctx.identity.project_id):
+            raise NotFound('Order not found.')
+
+
+def _have_processed(ctx: Context, order_id: str) -> None:
+    try:
+        ctx.cast(process, order_id=order_id)
+    except Unavailable as error:
+        LOG.warning('Order %s waits for the sweep: %s', order_id, error.sentence)
+
+
+def _process(ctx: Context, order_id: str | None) -> bool:
+    now = ctx.clock()
+    with ctx.transaction() as connection:
+        row = orders.claim(connection, order_id, now=now, until=now + _lease(ctx))
+    if row is None:
+        return False
+    job = _job(row)
+    if job.repeatable:
+        _fulfil(ctx, job)
+    else:
+        _give_up(ctx, job, '500', 'The order was cut off, and its passphrase is not kept: '
+                                  'place it again.')
+    return True
+
+
+def _job(row: Row) -> Job:
+    return Job(id=row.id, type=row.type, meta=json.loads(row.meta), fence=row.fence,
+               attempts=row.attempts, repeatable=row.repeatable,
+               owner=Identity(user_id=row.creator_id, project_id=row.project_id))
+
+
+def _fulfil(ctx: Context, job: Job) -> None:
+    """Do what an order wants, and write down how it went."""
+    try:
+        _FULFIL[job.type](ctx, job)
+    except _Superseded:
+        LOG.warning('Order %s was deleted, or taken over from claim %d.', job.id, job.fence)
+    except Rejected as error:
+        _give_up(ctx, job, '400', error.sentence)
+    except Unavailable as error:
+        _postpone(ctx, job, error.sentence)
+    except Exception:
+        LOG.exception('Order %s failed in a way nobody foresaw.', job.id)
+        _give_up(ctx, job, '500', 'The order failed - please contact site administrator.')
+
+
+def _make_key(ctx: Context, job: Job) -> None:
+    payload = keys.make_key(job.meta['algorithm'], job.meta['bit_length'],
+                            legacy=ctx.orders.legacy_algorithms)
+    _keep(ctx, job, [keys.Made(
+        name='', secret_type='symmetric', payload=payload,
+        content_type=job.meta['payload_content_type'] or keys.OCTETS)])
+
+
+def _make_pair(ctx: Context, job: Job) -> None:
+    algorithm = job.meta['algorithm']
+    made = keys.make_pair(algorithm, job.meta['bit_length'], passphrase=job.passphrase,
+                          legacy=ctx.orders.legacy_algorithms)
+    _keep(ctx, job, made, container_type='rsa' if keys.is_rsa(algorithm) else 'generic')
+
+
+_FULFIL: dict[str, Callable[[Context, Job], None]] = {KEY: _make_key, ASYMMETRIC: _make_pair}
+
+
+def _made_by(job: Job) -> dict[str, int]:
+    """How many of each resource an order makes."""
+    if job.type == KEY:
+        return {'secrets': 1}
+    return {'secrets': 3 if job.passphrase else 2, 'containers': 1}
+
+
+def _keep(ctx: Context, job: Job, made: list[keys.Made], container_type: str | None = None) -> None:
+    """Put what was made into the project's store, and let it and the order become real together.
+
+    :param container_type: of the container it goes into; None for a single secret.
+    """
+    expiration = job.meta['expiration'] and datetime.fromisoformat(job.meta['expiration'])
+    described = {name: job.meta[name] for name in ('name', 'algorithm', 'mode', 'bit_length')}
+    with ctx.transaction() as connection:
+        store = stores.choose(ctx, settings.get(connection, job.owner.project_id))
+        deposits = [secrets.begin(
+            ctx, connection, store, job.owner, payload=one.payload, secret_type=one.secret_type,
+            content_type=one.content_type, expiration=expiration, **described) for one in made]
+    references = secrets.fill(ctx, deposits)
+    try:
+        with ctx.transaction() as connection:
+            container_id = container_type and _contain(ctx, connection, job, container_type)
+            _record(ctx, connection, job, deposits=deposits, references=references,
+                    container_id=container_id)
+            if container_id:
+                containers.add(connection, container_id, {
+                    one.name: deposit.request.secret_id
+                    for one, deposit in zip(made, deposits, strict=True)})
+    except _Superseded:
+        for deposit, reference in zip(deposits, references, strict=True):
+            secrets.undo(deposit, reference)
+        raise
+
+
+def _contain(ctx: Context, connection: Connection, job: Job, container_type: str) -> str:
+    container_id, now = str(uuid.uuid4()), ctx.clock()
+    containers.insert(
+        connection, id=container_id, project_id=job.owner.project_id, creator_id=job.owner.user_id,
+        name=job.meta['name'], type=container_type, created=now, updated=now)
+    return container_id
+
+
+def _record(ctx: Context, connection: Connection, job: Job, *, deposits: list[Deposit],
+            references: list[Reference], container_id: str | None) -> None:
+    """Let an order and its secrets be active.
+
+    :raises _Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
+    """
+    secret_id = None if container_id else deposits[0].request.secret_id
+    if not orders.fulfilled(connection, job.id, fence=job.fence, secret_id=secret_id,
+                            container_id=container_id, now=ctx.clock()):
+        raise _Superseded
+    for deposit, reference in zip(deposits, references, strict=True):
+        if not secrets.record(connection, deposit, reference):
+            raise _Superseded
+
+
+def _give_up(ctx: Context, job: Job, code: str, reason: str) -> None:
+    with ctx.statement() as connection:
+        orders.failed(connection, job.id, fence=job.fence, code=code, reason=reason, now=ctx.clock())
+
+
+def _postpone(ctx: Context, job: Job, reason: str) -> None:
+    """Let an order be tried again later, or give it up if it has been tried enough."""
+    if not job.repeatable or job.attempts >= ctx.orders.most_attempts:
+        _give_up(ctx, job, '503', reason)
+        return
+    LOG.warning('Order %s is tried again later: %s', job.id, reason)
+    pause = min(timedelta(seconds=ctx.orders.retry_seconds * 2 ** (job.attempts - 1)), _LONGEST_PAUSE)
+    with ctx.statement() as connection:
+        orders.postponed(connection, job.id, fence=job.fence, until=ctx.clock() + pause)
+
+
+def _lease(ctx: Context) -> timedelta:
+    return timedelta(seconds=ctx.orders.lease_seconds)
