@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/v1/secrets``: create, list, read, delete; a payload in two ways."""
-from datetime import datetime
 from typing import Any
 
 import pecan
@@ -64,16 +63,37 @@ class Secrets(HouseResource):
     @verb
     def post(self) -> Response:
         """Create a secret; 201 with its ``secret_ref``."""
-        request, options = pecan.request, self.house.options
-        told = body.read(request, verbatim=_VERBATIM)
-        new = _described(told, now=self.house.clock())
+        environ = pecan.request.environ
+        new = self._new()
+        secret_id = self.call(secrets.create, environ['km.identity'], **new)
+        href = self.links.to(environ, 'secrets', secret_id)
+        return created({'secret_ref': href}, href)
+
+    def _new(self) -> dict[str, Any]:
+        """What the body says of a new secret, as ``lifecycle.secrets.create`` takes it.
+
+        :raises Invalid: it does not have the shape, or its fields do not go together.
+        """
+        told = body.read(pecan.request, verbatim=_VERBATIM)
+        _require_secret(told)
+        if told.get('payload') is None and told.get('payload_content_type') is not None:
+            raise schemas.unfit('Secret', 'must not be given without payload', 'payload_content_type')
+        if told.get('transport_key_needed') == 'true' or ('payload' in told and (
+                'transport_key_id' in told or 'transport_key_ref' in told)):
+            raise Invalid('Transport keys are not supported by this service.')
+        bit_length = told.get('bit_length')
+        new = {
+            'name': told.get('name'), 'algorithm': told.get('algorithm'), 'mode': told.get('mode'),
+            'bit_length': None if bit_length is None else int(bit_length),
+            'secret_type': told.get('secret_type', 'opaque'),
+            'expiration': schemas.expiration(
+                'Secret', told.get('expiration'), now=self.house.clock()),
+        }
         if 'payload' in told:
             new['payload'], new['content_type'] = payload.from_json(
                 told['payload'], told.get('payload_content_type'),
-                told.get('payload_content_encoding'), limit=options.max_payload_bytes)
-        secret_id = self.call(secrets.create, request.environ['km.identity'], **new)
-        href = self.links.to(request.environ, 'secrets', secret_id)
-        return created({'secret_ref': href}, href)
+                told.get('payload_content_encoding'), limit=self.house.options.max_payload_bytes)
+        return new
 
 
 class Secret(HouseResource):
@@ -141,26 +161,6 @@ def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]
     if environ['km.microversion'] >= versions.CONSUMERS:
         told['consumers'] = []
     return told
-
-
-def _described(told: dict[str, Any], *, now: datetime) -> dict[str, Any]:
-    """What a body says of a new secret, its payload aside, as ``lifecycle.secrets.create`` takes it.
-
-    :raises Invalid: it does not have the shape, or its fields do not go together.
-    """
-    _require_secret(told)
-    if told.get('payload') is None and told.get('payload_content_type') is not None:
-        raise schemas.unfit('Secret', 'must not be given without payload', 'payload_content_type')
-    if told.get('transport_key_needed') == 'true' or ('payload' in told and (
-            'transport_key_id' in told or 'transport_key_ref' in told)):
-        raise Invalid('Transport keys are not supported by this service.')
-    bit_length = told.get('bit_length')
-    return {
-        'name': told.get('name'), 'algorithm': told.get('algorithm'), 'mode': told.get('mode'),
-        'bit_length': None if bit_length is None else int(bit_length),
-        'secret_type': told.get('secret_type', 'opaque'),
-        'expiration': schemas.expiration('Secret', told.get('expiration'), now=now),
-    }
 
 
 def _viewer(environ: dict[str, Any], asked: dict[str, str]) -> rows.Viewer:

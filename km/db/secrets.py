@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from km.db.models import ACL_USERS, ACTIVE, DELETING, SECRET, SECRETS, STORING
+from km.db.models import ACL_USERS, ACTIVE, DELETING, PROJECT_SETTINGS, SECRET, SECRETS, STORING
 from km.db.pages import COMPARED, Filter
 
 _columns = SECRETS.c
@@ -36,6 +36,10 @@ _GET = sa.select(
     _columns.acl_created, _columns.acl_updated, _columns.content_type, _columns.store,
     _columns.reference, _read_by_acl).where(_of_id, _alive)
 _INSERT = SECRETS.insert()
+_INSERT_UNLESS_SETTLED = SECRETS.insert().from_select(
+    [column.name for column in _columns],
+    sa.select(*(bindparam(column.name, None, column.type) for column in _columns)).where(
+        ~sa.exists().where(PROJECT_SETTINGS.c.project_id == bindparam('project_id'))))
 _ACTIVATE = SECRETS.update().where(_of_intent, _columns.status == STORING)
 _CLAIM_PAYLOAD = SECRETS.update().where(
     _of_id, _columns.status == ACTIVE, _columns.reference.is_(None), _no_intent)
@@ -92,8 +96,16 @@ def get(connection: sa.Connection, secret_id: str, *, reader: str | None, now: d
 
 def insert(connection: sa.Connection, **values: Any) -> None:
     """Add a secret. With ``intent`` it is on its way into a store and exists for nobody yet."""
-    status = STORING if values.get('intent') else ACTIVE
-    connection.execute(_INSERT, {'status': status, 'project_access': True, **values})
+    connection.execute(_INSERT, _new(values))
+
+
+def insert_unless_settled(connection: sa.Connection, **values: Any) -> bool:
+    """Add a secret, see ``insert``; False, and nothing added, if its project has settings."""
+    return connection.execute(_INSERT_UNLESS_SETTLED, _new(values)).rowcount == 1
+
+
+def _new(values: dict[str, Any]) -> dict[str, Any]:
+    return {'status': STORING if values.get('intent') else ACTIVE, 'project_access': True, **values}
 
 
 def activate(connection: sa.Connection, secret_id: str, *, intent: str,

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from km.db import containers, orders, settings
+from km.db.secrets import activate
 from km.errors import NotFound, Rejected, Unavailable
 from km.identity import Identity
 from km.interfaces import Reference
@@ -70,7 +71,8 @@ def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
         meta['algorithm'], meta['bit_length'])
     job = Job(id=order_id, type=order_type, meta=meta, fence=int(not waits), attempts=int(not waits),
               repeatable=not passphrase, owner=ctx.identity, passphrase=passphrase)
-    with quotas.room(ctx, orders=1, **_made_by(job)) as (connection, _project):
+    with ctx.transaction() as connection:
+        quotas.require_room(ctx, connection, orders=1, **_made_by(job))
         orders.insert(
             connection, id=order_id, project_id=job.owner.project_id, creator_id=job.owner.user_id,
             type=job.type, meta=json.dumps(meta, ensure_ascii=False), fence=job.fence,
@@ -220,7 +222,8 @@ def _record(ctx: Context, connection: Connection, job: Job, *, deposits: list[De
                             container_id=container_id, now=ctx.clock()):
         raise _Superseded
     for deposit, reference in zip(deposits, references, strict=True):
-        if not secrets.record(connection, deposit, reference):
+        if not activate(connection, deposit.request.secret_id, intent=deposit.intent,
+                        reference=reference):
             raise _Superseded
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much a project may have. Who adds something holds the project's row until it is there, so that
-no two requests can both take the last place; a project without limits costs one look and no lock."""
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+"""How much a project may have.
+
+Who adds something holds the project's row until it is there, so that no two requests can both take
+the last place. A project without limits costs a look and no lock.
+"""
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, Row
@@ -20,29 +22,11 @@ _COUNT: dict[str, Callable[[Connection, str, datetime], int]] = {
 }
 
 
-@contextmanager
-def room(ctx: Context, **wanted: int) -> Iterator[tuple[Connection, Row | None]]:
-    """A connection to add one row with, and the settings of the project it is for.
-
-    Each statement may commit by itself. To add several rows take a transaction and ``require_room``.
-
-    :param wanted: how many of each resource come to be.
-    :raises QuotaExceeded: there would be too many.
-    """
-    project_id = ctx.identity.project_id
-    with ctx.statement() as connection:
-        project = settings.get(connection, project_id)
-        if not _limited(ctx, project, wanted):
-            yield connection, project
-            return
-    with ctx.transaction() as connection:
-        yield connection, require_room(ctx, connection, **wanted)
-
-
 def require_room(ctx: Context, connection: Connection, **wanted: int) -> Row | None:
-    """Insist that there is room for more until the transaction ends, and give the project's settings.
+    """Insist that there is room for more, and keep it until the transaction ends.
 
     :param wanted: how many of each resource come to be.
+    :returns: the settings of the project, if it has any.
     :raises QuotaExceeded: there would be too many.
     """
     project_id = ctx.identity.project_id

@@ -29,18 +29,21 @@ def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> s
     :raises QuotaExceeded: the project has as many as it may have.
     :raises Rejected, Unavailable: as the store says; then nothing was created.
     """
-    with quotas.room(ctx, secrets=1) as (connection, project):
-        if payload is None:
-            return _insert(ctx, connection, ctx.identity, described)
-        deposit = begin(ctx, connection, stores.choose(ctx, project), ctx.identity,
-                        payload=payload, **described)
+    row = _row(ctx, ctx.identity, described)
+    if payload is None:
+        _insert(ctx, row)
+        return row['id']
+    row |= _intent(ctx, ctx.default_store)
+    _insert(ctx, row)
+    deposit = _deposit(ctx, row, payload)
     reference, = fill(ctx, [deposit])
     with ctx.statement() as connection:
-        recorded = record(connection, deposit, reference)
+        recorded = secrets.activate(
+            connection, row['id'], intent=row['intent'], reference=reference)
     if not recorded:
         undo(deposit, reference)
         raise Unavailable('The secret took too long to store.')
-    return deposit.request.secret_id
+    return row['id']
 
 
 @task('secret:put', reread=('project_id',))
@@ -85,11 +88,9 @@ def begin(ctx: Context, connection: Connection, store: SecretStore, owner: Ident
     :param owner: whose it will be.
     :param described: see ``create``.
     """
-    intent = new_intent()
-    secret_id = _insert(ctx, connection, owner, {
-        **described, 'intent': intent, 'intent_at': ctx.clock(), 'store': store.name})
-    return Deposit(store, intent, StoreRequest(
-        secret_id=secret_id, project_id=owner.project_id, payload=payload))
+    row = _row(ctx, owner, described) | _intent(ctx, store.name)
+    secrets.insert(connection, **row)
+    return _deposit(ctx, row, payload)
 
 
 def fill(ctx: Context, deposits: list[Deposit]) -> list[Reference]:
@@ -103,12 +104,6 @@ def fill(ctx: Context, deposits: list[Deposit]) -> list[Reference]:
         for deposit in deposits:
             _take_back(ctx, deposit.request.secret_id, deposit.intent)
         raise
-
-
-def record(connection: Connection, deposit: Deposit, reference: Reference) -> bool:
-    """Write down that a new secret is stored; False if its intent was taken for dead."""
-    return secrets.activate(
-        connection, deposit.request.secret_id, intent=deposit.intent, reference=reference)
 
 
 def undo(deposit: Deposit, reference: Reference) -> None:
@@ -218,11 +213,36 @@ def _left_to_the_sweep(secret_id: str) -> Iterator[None]:
         LOG.exception('Secret %s waits for the sweep.', secret_id)
 
 
-def _insert(ctx: Context, connection: Connection, owner: Identity, described: dict[str, Any]) -> str:
-    secret_id, now = str(uuid.uuid4()), ctx.clock()
-    secrets.insert(connection, **described, id=secret_id, project_id=owner.project_id,
-                   creator_id=owner.user_id, created=now, updated=now)
-    return secret_id
+def _row(ctx: Context, owner: Identity, described: dict[str, Any]) -> dict[str, Any]:
+    now = ctx.clock()
+    return {**described, 'id': str(uuid.uuid4()), 'project_id': owner.project_id,
+            'creator_id': owner.user_id, 'created': now, 'updated': now}
+
+
+def _intent(ctx: Context, store: str) -> dict[str, Any]:
+    return {'intent': new_intent(), 'intent_at': ctx.clock(), 'store': store}
+
+
+def _deposit(ctx: Context, row: dict[str, Any], payload: bytes) -> Deposit:
+    return Deposit(ctx.stores[row['store']], row['intent'], StoreRequest(
+        secret_id=row['id'], project_id=row['project_id'], payload=payload))
+
+
+def _insert(ctx: Context, row: dict[str, Any]) -> None:
+    """Add a secret, if there is room. A project that was never given a quota or a store of its own,
+    as most never are, costs one statement; of another one ``row`` gets the store it prefers.
+
+    :raises QuotaExceeded: there is no room.
+    """
+    if ctx.quotas['secrets'] < 0:
+        with ctx.statement() as connection:
+            if secrets.insert_unless_settled(connection, **row):
+                return
+    with ctx.transaction() as connection:
+        project = quotas.require_room(ctx, connection, secrets=1)
+        if 'store' in row:
+            row['store'] = stores.choose(ctx, project).name
+        secrets.insert(connection, **row)
 
 
 def _remove(ctx: Context, secret_id: str) -> None:

@@ -151,3 +151,21 @@ def test_creating_a_secret_leads_through_few_files(creation):
 def test_creating_a_secret_seldom_leads_from_one_file_to_another(creation):
     way = '\n'.join(creation)
     assert changes_of(creation) <= MOST_CHANGES, f'{changes_of(creation)} changes:\n{way}'
+
+
+def test_a_key_is_ordered_with_few_statements_from_post_to_active(ann, asked):
+    order = {'type': 'key', 'meta': {'algorithm': 'aes', 'bit_length': 256}}
+    assert asked('POST', '/v1/orders', json=order, status=202) == (6, 1)
+    path = '/v1' + ann.get('/v1/orders').json['orders'][0]['order_ref'].partition('/v1')[2]
+    assert asked('GET', path) == (1, 0)
+
+
+def test_a_secret_of_a_project_with_a_quota_costs_more(admin, asked):
+    admin.put('/v1/project-quotas/alpha', {'project_quotas': {'secrets': 5}})
+    assert asked('POST', '/v1/secrets', json={}, status=201) == (6, 0)
+
+
+def test_a_list_of_orders_is_read_with_two(ann, asked):
+    for _ in range(4):
+        ann.post('/v1/orders', {'type': 'key', 'meta': {'algorithm': 'aes', 'bit_length': 256}})
+    assert asked('GET', '/v1/orders?limit=3') == (2, 0)
