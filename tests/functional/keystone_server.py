@@ -113,6 +113,10 @@ class Keystone:
         for endpoint in client.endpoints.list(service=service):
             client.endpoints.update(endpoint, url=url)
 
+    def create_role(self, name):
+        """Make a role of this `name`, which nobody has and which implies no other."""
+        self._client().roles.create(name)
+
     def populate(self, key_manager_url):
         """Make the projects, the users, and the service and endpoints of the key manager."""
         client = self._client()

@@ -228,10 +228,13 @@ def standalone(folder):
 
 
 @contextlib.contextmanager
-def behind_keystone(folder, postgresql, keystone):
+def behind_keystone(folder, postgresql, keystone, *, name='km', sections=None):
     """Run ``km-api`` on two databases of ``postgresql``, its catalog entry made; give a ``Km``.
 
     It has two processes, sweeps every second and logs the most it ever does.
+
+    :param name: what its databases' names begin with; no other km's on this PostgreSQL.
+    :param sections: more options of its km.conf, by section.
     """
     with reserved_port() as port:
         url, log = f'http://{HOST}:{port}', folder / 'keystone.log'
@@ -239,9 +242,10 @@ def behind_keystone(folder, postgresql, keystone):
             'DEFAULT': {'debug': 'true'},
             'api': {'auth_strategy': 'keystone', 'host_href': url, 'bind_port': port, 'workers': 2},
             'keystone_authtoken': keystone.authtoken_section(),
-            'database': {'connection': postgresql.create_database('km')},
+            'database': {'connection': postgresql.create_database(name)},
             'worker': {'sweep_seconds': 1},
-            'secret_store:soft': {'connection': postgresql.create_database('km_ciphertext')},
+            'secret_store:soft': {'connection': postgresql.create_database(f'{name}_ciphertext')},
+            **(sections or {}),
         })
         keystone.set_key_manager_url(url)
         subprocess.run([program('km-manage'), '--config-file', conf, 'db', 'upgrade'],
