@@ -10,7 +10,8 @@ from km.conf.load import load
 from km.deploy import Deployment, database
 from km.errors import KmError, Misconfigured
 from km.interfaces import SecretStore
-from km.lifecycle import upkeep
+from km.lifecycle import orders, upkeep
+from km.lifecycle.reconcile import reconcile as compare
 from km.plugins.secret_store import key_file
 from km.plugins.secret_store.envelope import EnvelopeStore
 
@@ -77,6 +78,25 @@ def sweep(asked, conf) -> int:
     return int(bool(swept.failed))
 
 
+def reconcile(asked, conf) -> int:
+    """Compare the metadata with every store, both ways, and say on what they do not agree."""
+    deployment, found, left = Deployment(conf()), 0, 0
+    for difference in compare(deployment.context, fix=asked.fix):
+        found, left = found + 1, left + (not difference.mended)
+        print(f'{difference.store}: {difference.secret_id} {difference.problem}'
+              f'{"; destroyed" if difference.mended else ""}')
+    deployment.close()
+    print(f'{found} differences, {left} left.')
+    return int(bool(left))
+
+
+def db_clean(asked, conf) -> None:
+    """Delete orders that ended long ago; what they made stays. Nothing else of km needs cleaning."""
+    deployment = Deployment(conf())
+    print(f'{orders.clean(deployment.context, days=asked.min_days)} orders deleted.')
+    deployment.close()
+
+
 def rewrap(asked, conf) -> None:
     """Seal the project keys of a store under its newest master key."""
     stores: dict[str, SecretStore] = registry.Registry(conf()).secret_stores
@@ -102,8 +122,12 @@ def _parser() -> argparse.ArgumentParser:
     _add(db, 'upgrade', db_upgrade)
     _add(db, 'current', db_current)
     _add(db, 'check', db_check)
+    _add(db, 'clean', db_clean).add_argument(
+        '--min-days', type=_days, default=90, metavar='DAYS', help='how long ago; 90 if not given')
     _add(commands, 'plugins', plugins)
     _add(commands, 'sweep', sweep)
+    _add(commands, 'reconcile', reconcile).add_argument(
+        '--fix', action='store_true', help='destroy what is in a store and has no row')
     _add(commands, 'rewrap', rewrap).add_argument('store', help='name of a secret store')
     kek = commands.add_parser('kek', help='master keys in files').add_subparsers(
         required=True, metavar='COMMAND')
@@ -115,3 +139,10 @@ def _add(commands, name: str, function) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
     parser.set_defaults(run=function)
     return parser
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 0 <= days <= 36500:
+        raise ValueError('out of range')
+    return days

@@ -26,6 +26,8 @@ _DELETE = ORDERS.delete().where(_of_id, _of_project)
 _COUNT = sa.select(sa.func.count()).select_from(ORDERS).where(_of_project)
 _DUE = sa.select(ORDERS).where(_due).with_for_update(skip_locked=True)
 _NEXT_DUE = _DUE.order_by(_columns.lease_until).limit(1)
+_ENDED = sa.select(_columns.id, _columns.project_id).where(
+    _columns.status != PENDING, _columns.updated < bindparam('before')).limit(bindparam('page'))
 _CLAIM = ORDERS.update().where(_of_id, _columns.fence == bindparam('seen'), _columns.status == PENDING)
 _OUTCOME = ORDERS.update().where(
     _of_id, _columns.fence == bindparam('by'), _columns.status == PENDING)
@@ -86,6 +88,11 @@ def postponed(connection: sa.Connection, order_id: str, *, fence: int, until: da
 def delete(connection: sa.Connection, order_id: str, *, project_id: str) -> bool:
     """Remove an order, whatever its state; False if there is none."""
     return connection.execute(_DELETE, {'of': order_id, 'project': project_id}).rowcount == 1
+
+
+def ended(connection: sa.Connection, *, before: datetime, page: int) -> Sequence[sa.Row]:
+    """Orders that were fulfilled or given up before that time: id and project."""
+    return connection.execute(_ENDED, {'before': before, 'page': page}).all()
 
 
 def count(connection: sa.Connection, project_id: str) -> int:

@@ -52,10 +52,17 @@ from km.errors import (
 )
 from km.interfaces.plugin import Plugin
 from km.interfaces.rpc_transport import Handler, RpcTransport
-from km.interfaces.secret_store import Reference, SecretStore, StoredSecret, StoreRequest
+from km.interfaces.secret_store import (
+    Inventory,
+    Kept,
+    Reference,
+    SecretStore,
+    StoredSecret,
+    StoreRequest,
+)
 
 __all__ = [
-    'CannotOpen', 'Handler', 'KmError', 'Misconfigured', 'NotFound', 'NotSupported', 'Plugin',
-    'Reference', 'Rejected', 'RpcTransport', 'SecretStore', 'StoreRequest', 'StoredSecret',
-    'Unavailable',
+    'CannotOpen', 'Handler', 'Inventory', 'Kept', 'KmError', 'Misconfigured', 'NotFound',
+    'NotSupported', 'Plugin', 'Reference', 'Rejected', 'RpcTransport', 'SecretStore', 'StoreRequest',
+    'StoredSecret', 'Unavailable',
 ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where payloads are kept."""
-from abc import abstractmethod
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from km.interfaces.plugin import Plugin
@@ -30,6 +30,7 @@ class StoredSecret:
     """A payload that was kept, as the metadata know it.
 
     A store can bind all three to what it keeps, so that rows swapped in any database never open.
+    ``project_id`` is empty when something is deleted that the metadata know nothing of.
     """
 
     secret_id: str
@@ -78,5 +79,28 @@ class SecretStore(Plugin):
 
         km asks this after a crash between the store's work and km's own record of it.
 
+        :raises Unavailable: not now.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Something that a store keeps, as the store knows it."""
+
+    secret_id: str
+    reference: Reference
+
+
+class Inventory(ABC):
+    """What a secret store may be besides: able to say all that it keeps.
+
+    ``km-manage reconcile`` finds with it what no row refers to any more.
+    """
+
+    @abstractmethod
+    def kept(self, *, after: Kept | None, limit: int) -> Sequence[Kept]:
+        """The next things kept, ``limit`` at the most, in an order that does not change.
+
+        :param after: the last one that was given before; None to begin.
         :raises Unavailable: not now.
         """

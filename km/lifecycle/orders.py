@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 
 KEY, ASYMMETRIC = 'key', 'asymmetric'
 
+_PAGE = 100
 _LONGEST_PAUSE = timedelta(hours=1)
 
 
@@ -105,6 +106,21 @@ def delete(ctx: Context, *, order_id: str) -> None:
     with ctx.statement() as connection:
         if not orders.delete(connection, order_id, project_id=ctx.identity.project_id):
             raise NotFound('Order not found.')
+
+
+def clean(ctx: Context, *, days: int) -> int:
+    """Delete the orders that ended so many days ago; what they made stays.
+
+    :returns: how many there were.
+    """
+    cleaned, before = 0, ctx.clock() - timedelta(days=days)
+    while True:
+        with ctx.statement() as connection:
+            page = orders.ended(connection, before=before, page=_PAGE)
+            for row in page:
+                cleaned += orders.delete(connection, row.id, project_id=row.project_id)
+        if len(page) < _PAGE:
+            return cleaned
 
 
 def _have_processed(ctx: Context, order_id: str) -> None:

@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening a plugin without a km around it, and one that keeps everything in memory."""
 import itertools
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from oslo_config import cfg
 
-from km.interfaces import NotFound, Plugin, Reference, SecretStore, StoredSecret, StoreRequest
+from km.interfaces import (
+    Inventory,
+    Kept,
+    NotFound,
+    Plugin,
+    Reference,
+    SecretStore,
+    StoredSecret,
+    StoreRequest,
+)
 
 AnyPlugin = TypeVar('AnyPlugin', bound=Plugin)
 
@@ -26,10 +36,10 @@ def open_plugin(plugin: type[AnyPlugin], **settings: Any) -> AnyPlugin:
     return made
 
 
-class MemoryStore(SecretStore):
+class MemoryStore(SecretStore, Inventory):
     """A store that forgets everything at its end, for tests.
 
-    ``kept`` maps secret ids to the newest payload of each, so that a test can look.
+    ``payloads`` maps secret ids to the newest payload of each, so that a test can look.
     """
 
     def open(self) -> None:
@@ -37,7 +47,7 @@ class MemoryStore(SecretStore):
         self._numbers = itertools.count()
 
     @property
-    def kept(self) -> dict[str, bytes]:
+    def payloads(self) -> dict[str, bytes]:
         return {secret_id: payload for (secret_id, _), payload in self._attempts.items()}
 
     def store(self, request: StoreRequest) -> Reference:
@@ -56,3 +66,9 @@ class MemoryStore(SecretStore):
 
     def find(self, secret_id: str) -> Reference | None:
         return next(({'attempt': number} for kept, number in self._attempts if kept == secret_id), None)
+
+    def kept(self, *, after: Kept | None, limit: int) -> Sequence[Kept]:
+        begin = (after.secret_id, int(after.reference['attempt'])) if after else ('', 0)
+        found = sorted(attempt for attempt in self._attempts if attempt > begin)
+        return [Kept(secret_id=secret_id, reference={'attempt': number})
+                for secret_id, number in found[:limit]]

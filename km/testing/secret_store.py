@@ -18,6 +18,8 @@ import pytest
 
 from km.interfaces import (
     CannotOpen,
+    Inventory,
+    Kept,
     KmError,
     NotFound,
     Reference,
@@ -80,6 +82,20 @@ class SecretStoreContract:
         assert store.find(cut_off.secret_id) == complete.reference
         with pytest.raises(NotFound):
             store.retrieve(cut_off)
+
+    def test_a_store_that_keeps_an_inventory_tells_all_of_it_page_by_page(self, store):
+        if not isinstance(store, Inventory):
+            pytest.skip('it is no Inventory')
+        here = [_kept(store, b'here') for _ in range(5)]
+        again = _kept(store, b'a second attempt', secret_id=here[0].secret_id)
+        store.delete(here.pop())
+        told, after = [], None
+        while page := store.kept(after=after, limit=2):
+            assert len(page) <= 2
+            told, after = told + list(page), page[-1]
+        assert len(told) == len(here) + 1
+        for stored in (*here, again):
+            assert Kept(secret_id=stored.secret_id, reference=stored.reference) in told
 
     def test_a_reference_of_another_make_is_an_error_km_knows(self, store):
         stored = _kept(store, b'here')

@@ -37,6 +37,11 @@ _not_under = PROJECT_KEYS.c.key_id != bindparam('key_id')
 
 GET = sa.select(BLOBS.c.blob).where(_of_secret, _of_version)
 FIND = sa.select(BLOBS.c.version).where(_of_secret).limit(1)
+_ALL = sa.select(BLOBS.c.secret_id, BLOBS.c.version).order_by(
+    BLOBS.c.secret_id, BLOBS.c.version).limit(bindparam('page'))
+FIRST = _ALL
+NEXT = _ALL.where(sa.or_(BLOBS.c.secret_id > bindparam('secret_id'), sa.and_(
+    _of_secret, BLOBS.c.version > bindparam('version'))))
 INSERT = BLOBS.insert()
 DELETE = BLOBS.delete().where(_of_secret, _of_version)
 

@@ -22,6 +22,8 @@ from sqlalchemy.exc import IntegrityError
 
 from km.interfaces import (
     CannotOpen,
+    Inventory,
+    Kept,
     Misconfigured,
     NotFound,
     Reference,
@@ -49,7 +51,7 @@ class WrappedKey:
     data: bytes = field(repr=False)
 
 
-class EnvelopeStore(SecretStore):
+class EnvelopeStore(SecretStore, Inventory):
     """A secret store with its own ciphertext database and a master key it never holds itself."""
 
     options: ClassVar[Sequence[cfg.Opt]] = (
@@ -135,6 +137,12 @@ class EnvelopeStore(SecretStore):
     def find(self, secret_id: str) -> Reference | None:
         row = self._one(ciphertexts.FIND, secret_id=secret_id)
         return None if row is None else {'version': row.version}
+
+    def kept(self, *, after: Kept | None, limit: int) -> Sequence[Kept]:
+        rows = self._all(ciphertexts.FIRST, page=limit) if after is None else self._all(
+            ciphertexts.NEXT, page=limit, secret_id=after.secret_id,
+            version=after.reference['version'])
+        return [Kept(secret_id=row.secret_id, reference={'version': row.version}) for row in rows]
 
     def rewrap(self) -> int:
         """Seal every project key under the newest master key again; no payload is touched.

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-manage``, as an operator calls it."""
 import stat
+import uuid
+from datetime import datetime
 
 import pytest
 
 from km.cmd import manage, run
+from km.interfaces import StoreRequest
 from km.plugins.secret_store import key_file
 from km.testing.application import Client, a_deployment, write_conf
 
@@ -53,7 +56,46 @@ def test_a_sweep_can_be_had_at_once(manage_km, folder, clock, capsys):
     Client(house.application).secret(expiration='2021-01-01')
     house.close()
     assert manage_km('sweep') == 0
-    assert '1 expired, 0 ended, 0 failed.' in capsys.readouterr().out
+    assert '1 expired, 0 ended, 0 failed, 0 orders tried.' in capsys.readouterr().out
+
+
+def test_orders_that_ended_long_ago_are_cleaned_and_what_they_made_stays(
+        manage_km, folder, clock, capsys):
+    house = a_deployment(folder, clock=clock)
+    ann = Client(house.application)
+    clock.now = datetime.now()
+    order = {'type': 'key', 'meta': {'algorithm': 'aes', 'bit_length': 256}}
+    ann.post('/v1/orders', order)
+    clock.forward(days=-100)
+    for _ in range(101):
+        ann.post('/v1/orders', order)
+    assert manage_km('db', 'clean', '--min-days', '101') == 0
+    assert manage_km('db', 'clean') == 0
+    assert capsys.readouterr().out == '0 orders deleted.\n101 orders deleted.\n'
+    assert ann.get('/v1/orders').json['total'] == 1
+    assert ann.get('/v1/secrets').json['total'] == 102
+    house.close()
+
+
+@pytest.mark.parametrize('days', ['soon', '-1', '1e3', '99999'])
+def test_a_number_of_days_that_is_none_is_refused(manage_km, days, capsys):
+    with pytest.raises(SystemExit):
+        manage_km('db', 'clean', f'--min-days={days}')
+    assert '--min-days' in capsys.readouterr().err
+
+
+def test_differences_between_stores_and_metadata_are_told_and_mended(manage_km, folder, capsys):
+    house = a_deployment(folder)
+    path = Client(house.application).secret()
+    store, secret_id = house.registry.secret_stores['soft'], str(uuid.uuid4())
+    store.store(StoreRequest(secret_id=secret_id, project_id='alpha', payload=b'x'))
+    assert manage_km('reconcile') == 1
+    assert f'soft: {secret_id} is in the store and has no row\n' in capsys.readouterr().out
+    assert manage_km('reconcile', '--fix') == 0
+    assert manage_km('reconcile') == 0
+    assert capsys.readouterr().out.endswith('\n0 differences, 0 left.\n')
+    assert Client(house.application).get(path + '/payload').status_int == 200
+    house.close()
 
 
 def test_rewrapping_says_how_many_keys_it_moved(manage_km, folder, capsys):

@@ -34,13 +34,13 @@ def assert_made_once(rows, store, kind='key'):
     assert order['status'] == 'ACTIVE'
     kept = rows()
     assert [row['status'] for row in kept] == ['ACTIVE'] * MADE[kind]
-    assert {row['id'] for row in kept} == set(store.kept)
+    assert {row['id'] for row in kept} == set(store.payloads)
     assert len(rows('containers')) == int(kind == 'asymmetric')
     if kind == 'key':
         assert order['secret_id'] == kept[0]['id']
     else:
         assert order['container_id'] == rows('containers')[0]['id']
-        assert {row['secret_id'] for row in rows('container_secrets')} == set(store.kept)
+        assert {row['secret_id'] for row in rows('container_secrets')} == set(store.payloads)
 
 
 def test_a_quick_order_is_fulfilled_where_it_was_placed(ctx, rows, store):
@@ -51,7 +51,7 @@ def test_a_quick_order_is_fulfilled_where_it_was_placed(ctx, rows, store):
 
 def test_a_slow_order_is_cast_after_its_row_is_there_and_fulfilled_elsewhere(ctx, rows, store):
     order_id = orders.place(ctx, **SLOW)
-    assert (the_order(rows)['status'], store.kept) == ('PENDING', {})
+    assert (the_order(rows)['status'], store.payloads) == ('PENDING', {})
     assert ctx.cast == [(orders.process, {'order_id': order_id})]
     orders.process(ctx, order_id=order_id)
     assert_made_once(rows, store, 'asymmetric')
@@ -93,7 +93,7 @@ def test_killed_at_any_step_of_a_quick_order_one_effect_remains(ctx, rows, store
         orders.place(killed_at(ctx, step), **order)
     settled(ctx, clock)
     if step == 1:
-        assert (rows('orders'), rows(), store.kept) == ([], [], {})
+        assert (rows('orders'), rows(), store.payloads) == ([], [], {})
     else:
         assert_made_once(rows, store, order['order_type'])
 
@@ -154,7 +154,7 @@ def test_an_order_that_is_deleted_while_it_is_made_leaves_nothing(ctx, rows, sto
     slow_store(store, lambda: orders.delete(ctx, order_id=the_order(rows)['id']))
     orders.place(ctx, **PAIR)
     settled(ctx, clock)
-    assert (rows('orders'), rows(), rows('containers'), store.kept) == ([], [], [], {})
+    assert (rows('orders'), rows(), rows('containers'), store.payloads) == ([], [], [], {})
 
 
 def test_a_secret_whose_sweep_came_first_does_not_become_real(ctx, rows, store, clock):
@@ -165,7 +165,7 @@ def test_a_secret_whose_sweep_came_first_does_not_become_real(ctx, rows, store, 
 
     slow_store(store, swept_away)
     orders.place(ctx, **KEY)
-    assert (rows(), store.kept, the_order(rows)['status']) == ([], {}, 'PENDING')
+    assert (rows(), store.payloads, the_order(rows)['status']) == ([], {}, 'PENDING')
     settled(ctx, clock)
     assert_made_once(rows, store)
 
@@ -211,7 +211,7 @@ def test_what_a_store_refuses_or_breaks_at_fails_the_order(ctx, rows, store, err
     order = the_order(rows)
     assert (order['status'], order['error_status_code'], order['error_reason']) == (
         'ERROR', code, reason)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 @pytest.mark.parametrize('error', [Killed(), Unavailable('Down.')])
@@ -225,7 +225,7 @@ def test_an_order_with_a_passphrase_is_made_at_once_or_not_at_all(ctx, rows, sto
     assert the_order(rows)['status'] == 'ERROR'
     assert 'unmistakable' not in repr(rows('orders'))
     settled(ctx, clock)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 def test_a_passphrase_is_in_no_log_and_no_repr(ctx, rows, store, caplog):

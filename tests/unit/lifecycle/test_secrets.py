@@ -46,7 +46,7 @@ def test_a_store_that_fails_leaves_nothing(ctx, store, rows, error, when):
     with pytest.raises(type(error)):
         created(ctx)
     assert rows() == []
-    assert store.kept == {}
+    assert store.payloads == {}
 
 
 @pytest.mark.parametrize('when', ['before', 'after'])
@@ -56,10 +56,10 @@ def test_a_store_that_fails_leaves_a_secret_that_can_be_given_its_payload_again(
     store.fail = {('store', when): Unavailable('Down.')}
     with pytest.raises(Unavailable):
         put(ctx, secret_id)
-    assert store.kept == {}
+    assert store.payloads == {}
     store.fail = {}
     put(ctx, secret_id)
-    assert store.kept == {secret_id: b'later'}
+    assert store.payloads == {secret_id: b'later'}
 
 
 def test_a_store_that_stays_down_is_left_to_the_sweep(ctx, store, rows, clock, caplog):
@@ -71,7 +71,7 @@ def test_a_store_that_stays_down_is_left_to_the_sweep(ctx, store, rows, clock, c
     assert swept(ctx, clock).failed == 1
     store.fail = {}
     assert swept(ctx, clock).ended == 1
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 @pytest.mark.parametrize('step', [1, 2])
@@ -79,7 +79,7 @@ def test_killed_while_creating_leaves_nothing_after_a_sweep(ctx, store, rows, cl
     with pytest.raises(Killed):
         created(killed_at(ctx, step))
     swept(ctx, clock)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 @pytest.mark.parametrize('when', ['before', 'after'])
@@ -90,7 +90,7 @@ def test_killed_inside_the_store_leaves_nothing_after_a_sweep(ctx, store, rows, 
     store.fail = {}
     assert upkeep.sweep(ctx) == upkeep.Swept(), 'a sweep must leave work alone that may yet go on'
     swept(ctx, clock)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 @pytest.mark.parametrize('step', [1, 2])
@@ -102,9 +102,9 @@ def test_killed_while_putting_a_payload_leaves_a_secret_without_one(ctx, store, 
     row, = rows()
     assert (row['status'], row['reference'], row['store'], row['intent']) == (
         'ACTIVE', None, None, None)
-    assert store.kept == {}
+    assert store.payloads == {}
     put(ctx, secret_id)
-    assert store.kept == {secret_id: b'later'}
+    assert store.payloads == {secret_id: b'later'}
 
 
 def test_killed_between_the_store_and_the_row_still_deletes(ctx, store, rows, clock):
@@ -113,7 +113,7 @@ def test_killed_between_the_store_and_the_row_still_deletes(ctx, store, rows, cl
         secrets.delete(killed_at(ctx, 2), secret_id=secret_id)
     assert [row['status'] for row in rows()] == ['DELETING']
     swept(ctx, clock)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 def test_killed_before_deleting_began_changes_nothing(ctx, store, rows, clock):
@@ -122,7 +122,7 @@ def test_killed_before_deleting_began_changes_nothing(ctx, store, rows, clock):
         secrets.delete(killed_at(ctx, 1), secret_id=secret_id)
     swept(ctx, clock)
     assert [row['status'] for row in rows()] == ['ACTIVE']
-    assert store.kept == {secret_id: b'a payload'}
+    assert store.payloads == {secret_id: b'a payload'}
 
 
 @pytest.mark.parametrize('when', ['before', 'after'])
@@ -133,7 +133,7 @@ def test_killed_inside_the_stores_delete_still_deletes(ctx, store, rows, clock, 
         secrets.delete(ctx, secret_id=secret_id)
     store.fail = {}
     swept(ctx, clock)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 def test_a_delete_is_done_for_the_client_even_if_the_store_is_down(ctx, store, rows, clock, caplog):
@@ -145,7 +145,7 @@ def test_a_delete_is_done_for_the_client_even_if_the_store_is_down(ctx, store, r
         secrets.delete(ctx, secret_id=secret_id)
     store.fail = {}
     swept(ctx, clock)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 def test_a_payload_is_put_once_whoever_else_tries(ctx, store):
@@ -153,7 +153,7 @@ def test_a_payload_is_put_once_whoever_else_tries(ctx, store):
     put(ctx, secret_id)
     with pytest.raises(Conflict):
         put(ctx, secret_id, b'another')
-    assert store.kept == {secret_id: b'later'}
+    assert store.payloads == {secret_id: b'later'}
 
 
 def test_a_payload_being_put_keeps_others_from_putting_one(ctx, store):
@@ -167,7 +167,7 @@ def test_a_payload_being_put_keeps_others_from_putting_one(ctx, store):
 
     store.__class__ = Meanwhile
     put(ctx, secret_id)
-    assert store.kept == {secret_id: b'later'}
+    assert store.payloads == {secret_id: b'later'}
 
 
 def test_a_secret_deleted_while_its_payload_is_put_leaves_nothing(ctx, store, rows, clock):
@@ -181,7 +181,7 @@ def test_a_secret_deleted_while_its_payload_is_put_leaves_nothing(ctx, store, ro
     store.__class__ = Meanwhile
     with pytest.raises(Unavailable):
         put(ctx, secret_id)
-    assert store.kept == {}
+    assert store.payloads == {}
     swept(ctx, clock)
     assert rows() == []
 
@@ -196,7 +196,7 @@ def test_a_slow_process_taken_for_dead_cannot_finish_what_was_undone(ctx, store,
     store.__class__ = Slow
     with pytest.raises(Unavailable):
         created(ctx)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 def test_a_slow_delete_and_a_sweep_do_not_trip_over_each_other(ctx, store, rows, clock):
@@ -211,7 +211,7 @@ def test_a_slow_delete_and_a_sweep_do_not_trip_over_each_other(ctx, store, rows,
     store.__class__ = Slow
     store.fail['once'] = True
     secrets.delete(ctx, secret_id=secret_id)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 def test_of_two_sweeps_one_takes_the_work(ctx, store, rows, clock, database):
@@ -235,7 +235,7 @@ def test_expired_secrets_are_erased_by_the_hundred(ctx, store, rows, clock):
     clock.forward(seconds=1)
     assert upkeep.sweep(ctx).expired == 230
     assert [row['id'] for row in rows()] == [stays]
-    assert list(store.kept) == [stays]
+    assert list(store.payloads) == [stays]
 
 
 def test_a_store_that_is_not_enabled_any_more_is_unavailable(ctx, rows):
@@ -294,7 +294,7 @@ def test_a_slow_rival_cannot_destroy_a_payload_that_was_acknowledged(ctx, store,
     store.__class__ = Slow
     with pytest.raises(Unavailable):
         put(ctx, secret_id, b'slow')
-    assert store.kept == {secret_id: b'acknowledged'}
+    assert store.payloads == {secret_id: b'acknowledged'}
     assert secrets.payload(ctx, secret_id=secret_id, project_id='alpha', store='memory',
                            reference=rows()[0]['reference']) == b'acknowledged'
 
@@ -303,7 +303,7 @@ def test_all_that_several_attempts_left_is_deleted(ctx, store, rows):
     secret_id = created(ctx)
     store.store(StoreRequest(secret_id=secret_id, project_id='alpha', payload=b'left behind'))
     secrets.delete(ctx, secret_id=secret_id)
-    assert (rows(), store.kept) == ([], {})
+    assert (rows(), store.payloads) == ([], {})
 
 
 def test_a_store_that_does_not_delete_is_not_asked_for_ever(ctx, store, rows, caplog):
@@ -330,7 +330,7 @@ def test_a_bug_in_a_plugin_does_not_undo_a_deletion_for_the_client(ctx, store, r
     assert upkeep.sweep(ctx).expired == 1
     store.fail = {}
     swept(ctx, clock)
-    assert (rows(), store.kept) == ([], {}), expiring
+    assert (rows(), store.payloads) == ([], {}), expiring
 
 
 def test_a_payload_that_its_store_lost_is_no_missing_secret(ctx, store, rows):
