@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from km.conf.load import load
+from km.testing.application import write_conf
+
 ROOT = Path(__file__).parents[2]
 SAMPLES = {
     'km.conf.sample': ('oslo-config-generator', 'etc/km/km-config-generator.conf', 'genconfig'),
@@ -38,8 +41,15 @@ def test_a_generator_puts_a_sample_where_the_test_looks_for_it(sample):
     assert f'output_file = etc/km/{sample}\n' in (ROOT / SAMPLES[sample][1]).read_text()
 
 
+def test_the_quotas_that_are_shipped_as_an_example_can_be_used(folder):
+    example = ROOT / 'etc/km/km.conf.d/quotas.conf.sample'
+    conf = load(files=[str(write_conf(folder)), str(example)])
+    assert dict(conf.quotas) == {
+        'secrets': 20, 'orders': 20, 'containers': 20, 'consumers': 20, 'cas': 10}
+
+
 @pytest.mark.parametrize('section', [
-    'api', 'database', 'worker', 'secret_store', 'secret_store:simple_crypto', 'rpc_transport',
+    'api', 'database', 'orders', 'quotas', 'worker', 'secret_store', 'secret_store:simple_crypto', 'rpc_transport',
     'keystone_authtoken', 'oslo_policy', 'oslo_middleware', 'cors', 'healthcheck'])
 def test_the_sample_has_every_section_an_operator_can_set(section):
     assert f'\n[{section}]\n' in (ROOT / 'etc/km/km.conf.sample').read_text()
