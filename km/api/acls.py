@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v1/secrets/{secret_id}/acl``: who may read a secret beside its project."""
+"""``/v1/secrets/{secret_id}/acl`` and ``/v1/containers/{container_id}/acl``: who may read it beside
+its project."""
 from typing import Any
 
 import pecan
@@ -8,7 +9,6 @@ from webob import Response
 from km.api import body, schemas
 from km.api.resource import HouseResource, shown, verb
 from km.db import acls as rows
-from km.db.models import SECRET
 from km.lifecycle import acls
 
 ACL = {
@@ -28,55 +28,56 @@ ACL = {
 _require_acl = schemas.validator('ACL', ACL)
 
 
-class SecretAcl(HouseResource):
-    """``/v1/secrets/{secret_id}/acl``"""
+class Acl(HouseResource):
+    """``.../acl``"""
 
     @verb
-    def get(self, secret_id: str) -> Response:
+    def get(self, object_id: str) -> Response:
         """The ACL; without one, what that means."""
         row = pecan.request.environ['km.target']
         if row.acl_created is None:
             return shown({'read': {'project-access': True}})
         with self.house.database.statement() as connection:
-            users = rows.users(connection, SECRET, secret_id)
+            users = rows.users(connection, self.kind, object_id)
         return shown({'read': {
             'created': row.acl_created.isoformat(), 'updated': row.acl_updated.isoformat(),
             'project-access': bool(row.project_access), 'users': list(users)}})
 
     @verb
-    def put(self, secret_id: str) -> Response:
+    def put(self, object_id: str) -> Response:
         """Replace the ACL; an empty one removes it."""
         read = _read()
         if not read:
-            self._delete(secret_id)
-            return self._ref(secret_id)
-        return self._put(secret_id, project_access=read.get('project-access', True),
+            self._delete(object_id)
+            return self._ref(object_id)
+        return self._put(object_id, project_access=read.get('project-access', True),
                          users=read.get('users', []))
 
     @verb
-    def patch(self, secret_id: str) -> Response:
+    def patch(self, object_id: str) -> Response:
         """Change what is given and nothing else."""
         read = _read()
-        return self._put(secret_id, project_access=read.get('project-access'),
+        return self._put(object_id, project_access=read.get('project-access'),
                          users=read.get('users'))
 
     @verb
-    def delete(self, secret_id: str) -> Response:
+    def delete(self, object_id: str) -> Response:
         """Back to the default; 200 with ``null``, which clients decode."""
-        self._delete(secret_id)
+        self._delete(object_id)
         return shown(None)
 
-    def _put(self, secret_id: str, **read: Any) -> Response:
-        self.call(acls.put, pecan.request.environ['km.identity'], kind=SECRET,
-                  object_id=secret_id, **read)
-        return self._ref(secret_id)
+    def _put(self, object_id: str, **read: Any) -> Response:
+        self.call(acls.put, pecan.request.environ['km.identity'], kind=self.kind,
+                  object_id=object_id, **read)
+        return self._ref(object_id)
 
-    def _delete(self, secret_id: str) -> None:
-        self.call(acls.delete, pecan.request.environ['km.identity'], kind=SECRET,
-                  object_id=secret_id)
+    def _delete(self, object_id: str) -> None:
+        self.call(acls.delete, pecan.request.environ['km.identity'], kind=self.kind,
+                  object_id=object_id)
 
-    def _ref(self, secret_id: str) -> Response:
-        return shown({'acl_ref': self.links.to(pecan.request.environ, 'secrets', secret_id, 'acl')})
+    def _ref(self, object_id: str) -> Response:
+        return shown({'acl_ref': self.links.to(
+            pecan.request.environ, f'{self.kind}s', object_id, 'acl')})
 
 
 def _read() -> dict[str, Any]:

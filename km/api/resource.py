@@ -126,10 +126,15 @@ class House:
 
 
 class HouseResource(Resource):
-    """A resource with the means to do something."""
+    """A resource with the means to do something.
 
-    def __init__(self, house: House, **tree: Any):
+    :param kind: of what it is, where secrets and containers have the same: its verbs call the id
+        of the secret or container ``object_id``.
+    """
+
+    def __init__(self, house: House, *, kind: str = '', **tree: Any):
         super().__init__(**tree)
+        self.kind = kind
         self.house, self.links, self.call = house, house.links, house.worker.call
 
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of resources, and the Pecan application around it."""
+from typing import Any
+
 import pecan
 from webob import Response
 
-from km.api import acls, metadata, orders, quotas, secrets, versions
+from km.api import acls, consumers, containers, metadata, orders, quotas, secrets, versions
 from km.api.resource import Application, House, HouseResource, Resource, shown, verb
+from km.db.models import CONTAINER, SECRET
 
 
 class V1(HouseResource):
@@ -23,12 +26,25 @@ def tree(house: House) -> Resource:
         'secrets': secrets.Secrets(house, member=secrets.Secret(
             house,
             payload=secrets.Payload(house),
-            acl=acls.SecretAcl(house),
-            metadata=metadata.Metadata(house, member=metadata.Metadatum(house)))),
+            metadata=metadata.Metadata(house, member=metadata.Metadatum(house)),
+            **_of_either(house, SECRET))),
+        'containers': containers.Containers(house, member=containers.Container(
+            house,
+            secrets=containers.ContainerSecrets(house),
+            **_of_either(house, CONTAINER))),
         'orders': orders.Orders(house, member=orders.Order(house)),
         'quotas': quotas.Quotas(house),
         'project-quotas': quotas.AllProjectQuotas(house, member=quotas.ProjectQuotas(house)),
     }))
+
+
+def _of_either(house: House, kind: str) -> dict[str, Any]:
+    """What secrets and containers have alike."""
+    return {
+        'acl': acls.Acl(house, kind=kind),
+        'consumers': consumers.Consumers(
+            house, kind=kind, member=consumers.Consumer(house, kind=kind)),
+    }
 
 
 def application(house: House) -> Application:

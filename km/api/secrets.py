@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/v1/secrets``: create, list, read, delete; a payload in two ways."""
+from collections.abc import Sequence
 from typing import Any
 
 import pecan
@@ -9,7 +10,9 @@ from webob import Response
 from km.acl.rules import SECRET_DECRYPT
 from km.api import body, payload, query, schemas, versions
 from km.api.resource import HouseResource, Links, created, nothing, shown, verb
+from km.db import models
 from km.db import secrets as rows
+from km.db.consumers import of as consumers_of
 from km.db.pages import Filter
 from km.errors import Invalid, NotFound
 from km.lifecycle import secrets
@@ -50,14 +53,16 @@ class Secrets(HouseResource):
         environ, options = pecan.request.environ, self.house.options
         asked = query.read(environ)
         page = query.page(asked, default=options.default_page_size, most=options.max_page_size)
+        with_consumers = environ['km.microversion'] >= versions.CONSUMERS
         with self.house.database.statement() as connection:
             found, total = rows.page(
                 connection, _viewer(environ, asked), filters=_filters(asked), now=self.house.clock(),
                 order=query.order(asked['sort'], _SORTABLE) if asked.get('sort') else (),
-                limit=page.limit, offset=page.offset)
+                limit=page.limit, offset=page.offset, consumers=with_consumers)
         url = self.links.to(environ, 'secrets')
         return shown({
-            'secrets': [described(row, environ, self.links) for row in found],
+            'secrets': [described(secret[0], environ, self.links, secret if with_consumers else None)
+                        for secret in found],
             'total': total, **page.links(url, asked, total)})
 
     @verb
@@ -107,7 +112,11 @@ class Secret(HouseResource):
         environ = pecan.request.environ
         if environ['km.rule'].action == SECRET_DECRYPT:
             return _payload(self.call, environ)
-        return shown(described(environ['km.target'], environ, self.links))
+        row, consumers = environ['km.target'], None
+        if environ['km.microversion'] >= versions.CONSUMERS:
+            with self.house.database.statement() as connection:
+                consumers = consumers_of(connection, models.SECRET, secret_id)
+        return shown(described(row, environ, self.links, consumers))
 
     @verb
     def put(self, secret_id: str) -> Response:
@@ -123,10 +132,11 @@ class Secret(HouseResource):
 
     @verb
     def delete(self, secret_id: str) -> Response:
-        """Delete it for good; 204."""
+        """Delete it for good; 204. Consumers keep newer clients from doing so without ``force``."""
         environ = pecan.request.environ
-        query.boolean(query.read(environ), 'force')
-        self.call(secrets.delete, environ['km.identity'], secret_id=secret_id)
+        force = query.boolean(query.read(environ), 'force')
+        self.call(secrets.delete, environ['km.identity'], secret_id=secret_id,
+                  force=force or environ['km.microversion'] < versions.KEPT_FOR_CONSUMERS)
         return nothing()
 
 
@@ -141,8 +151,25 @@ class Payload(HouseResource):
         return _payload(self.call, pecan.request.environ)
 
 
-def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]:
-    """A secret as clients see it. There is no further key: clients choke on those they don't know."""
+def shown_now(resource: HouseResource, secret_id: str) -> Response:
+    """A secret as it is at this moment, with its consumers at every microversion.
+
+    :raises NotFound: it was deleted meanwhile.
+    """
+    with resource.house.database.statement() as connection:
+        row = rows.get(connection, secret_id, reader=None, now=resource.house.clock(), whole=True)
+        if row is None:
+            raise NotFound('Secret not found.')
+        consumers = consumers_of(connection, models.SECRET, secret_id)
+    return shown(described(row, pecan.request.environ, resource.links, consumers))
+
+
+def described(row: Row, environ: dict[str, Any], links: Links,
+              consumers: Sequence[Row] | None) -> dict[str, Any]:
+    """A secret as clients see it. There is no further key: clients choke on those they don't know.
+
+    :param consumers: None if they are not to be shown; one whose ``service`` is None is none.
+    """
     told = {
         'created': row.created.isoformat(),
         'updated': row.updated.isoformat(),
@@ -158,8 +185,11 @@ def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]
     }
     if row.reference is not None:
         told['content_types'] = {'default': row.content_type}
-    if environ['km.microversion'] >= versions.CONSUMERS:
-        told['consumers'] = []
+    if consumers is not None:
+        told['consumers'] = [
+            {'service': consumer.service, 'resource_type': consumer.resource_type,
+             'resource_id': consumer.resource_id}
+            for consumer in consumers if consumer.service is not None]
     return told
 
 

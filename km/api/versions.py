@@ -18,6 +18,8 @@ HEADER = 'OpenStack-API-Version'
 MINIMUM, MAXIMUM = (1, 0), (1, 2)
 #: Secrets show their consumers from here on.
 CONSUMERS = (1, 1)
+#: Who deletes a secret that has consumers must say that it is meant from here on.
+KEPT_FOR_CONSUMERS = (1, 2)
 
 _ENVIRON = 'HTTP_OPENSTACK_API_VERSION'
 _SUPPORTED = {f'1.{minor}': (1, minor) for minor in range(MINIMUM[1], MAXIMUM[1] + 1)}

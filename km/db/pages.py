@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages of lists: conditions from a client's filters, and the order that makes pages stable."""
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -36,7 +36,17 @@ def page(connection: sa.Connection, table: sa.Table, *conditions: sa.ColumnEleme
     found = connection.execute(
         sa.select(table).where(*passed).order_by(*(table.c[name] for name in order))
         .limit(limit).offset(offset)).all()
-    if len(found) < limit and (found or not offset):
-        return found, offset + len(found)
-    return found, connection.execute(
-        sa.select(sa.func.count()).select_from(table).where(*passed)).scalar_one()
+    count = sa.select(sa.func.count()).select_from(table).where(*passed)
+    return found, total(connection, count, shown=len(found), limit=limit, offset=offset)
+
+
+def total(connection: sa.Connection, count: sa.Select, values: Mapping[str, Any] | None = None, *,
+          shown: int, limit: int, offset: int) -> int:
+    """How many rows a list has. A page that is not full tells it; else it is counted.
+
+    :param count: the statement that counts, and ``values`` its parameters.
+    :param shown: how many are on the page.
+    """
+    if shown < limit and (shown or not offset):
+        return offset + shown
+    return connection.execute(count, values).scalar_one()

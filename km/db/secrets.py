@@ -4,6 +4,7 @@
 Statements that requests run are built once, here: building one costs as much as running it.
 """
 import functools
+import itertools
 import json
 import operator
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,17 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from km.db.models import ACL_USERS, ACTIVE, DELETING, PROJECT_SETTINGS, SECRET, SECRETS, STORING
-from km.db.pages import COMPARED, Filter
+from km.db.models import (
+    ACL_USERS,
+    ACTIVE,
+    CONSUMERS,
+    DELETING,
+    PROJECT_SETTINGS,
+    SECRET,
+    SECRETS,
+    STORING,
+)
+from km.db.pages import COMPARED, Filter, total
 
 _columns = SECRETS.c
 
@@ -25,16 +35,17 @@ _names_reader = sa.and_(ACL_USERS.c.kind == SECRET, ACL_USERS.c.user_id == bindp
 # The state stands in the SQL itself: with a parameter there, no plan could use a partial index.
 _active = _columns.status == sa.literal_column(f"'{ACTIVE}'")
 _lasting, _running = _columns.expiration.is_(None), _columns.expiration > bindparam('now')
-_alive = sa.and_(_active, sa.or_(_lasting, _running))
+#: Whether a secret exists for clients; needs the parameter ``now``.
+ALIVE = sa.and_(_active, sa.or_(_lasting, _running))
 
 _read_by_acl = sa.exists().where(
     _names_reader, ACL_USERS.c.object_id == _columns.id).label('read_by_acl')
-_GET_WHOLE = sa.select(*_columns, _read_by_acl).where(_of_id, _alive)
+_GET_WHOLE = sa.select(*_columns, _read_by_acl).where(_of_id, ALIVE)
 # Each column costs as much as it does to fetch it, and most requests need none of the description.
 _GET = sa.select(
     _columns.id, _columns.project_id, _columns.creator_id, _columns.project_access,
     _columns.acl_created, _columns.acl_updated, _columns.content_type, _columns.store,
-    _columns.reference, _read_by_acl).where(_of_id, _alive)
+    _columns.reference, _read_by_acl).where(_of_id, ALIVE)
 _INSERT = SECRETS.insert()
 _INSERT_UNLESS_SETTLED = SECRETS.insert().from_select(
     [column.name for column in _columns],
@@ -51,6 +62,11 @@ _STATE = sa.select(
     _columns.intent)
 _DELETE = SECRETS.delete().where(_of_id)
 _TOUCH = SECRETS.update().where(_of_id, _columns.status == ACTIVE)
+_there = sa.and_(_columns.id.in_(bindparam('ids', expanding=True)),
+                 _columns.project_id == bindparam('project'), ALIVE)
+# An update that changes nothing: the one lock of rows that all three databases have.
+_HOLD = SECRETS.update().where(_there).values(status=_columns.status)
+_THERE = sa.select(_columns.id).where(_there)
 _ABANDONED = _STATE.where(_columns.intent_at < bindparam('before')).order_by(
     _columns.intent_at).limit(bindparam('page'))
 _EXPIRED = sa.select(_columns.id).where(
@@ -149,7 +165,10 @@ def state(connection: sa.Connection, secret_id: str) -> sa.Row | None:
 
 
 def delete(connection: sa.Connection, secret_id: str) -> None:
-    """Remove the row, and with it the user's metadata; the ACL is ``km.db.acls``'s."""
+    """Remove the row, and with it the user's metadata and its places in containers.
+
+    Its ACL is ``km.db.acls``'s, its consumers are ``km.db.consumers``'s.
+    """
     connection.execute(_DELETE, {'of': secret_id})
 
 
@@ -157,6 +176,19 @@ def touch(connection: sa.Connection, secret_id: str, *, now: datetime) -> bool:
     """Note that something about a secret changes, and keep others from changing it until the
     transaction ends; False if it is gone."""
     return connection.execute(_TOUCH, {'of': secret_id, 'updated': now}).rowcount == 1
+
+
+def hold(connection: sa.Connection, ids: Sequence[str], *, project_id: str,
+         now: datetime) -> set[str]:
+    """Keep secrets from being deleted until the transaction ends.
+
+    :returns: those of ``ids`` that the project has not; if there are any, none is kept for sure.
+    """
+    values = {'ids': sorted(ids), 'project': project_id, 'now': now}
+    if not ids or connection.execute(_HOLD, values).rowcount == len(ids):
+        return set()
+    there = connection.execute(_THERE, values).scalars().all()
+    return set(ids).difference(there) or set(ids)
 
 
 def abandoned(connection: sa.Connection, *, before: datetime, page: int) -> Sequence[sa.Row]:
@@ -189,37 +221,50 @@ def count(connection: sa.Connection, project_id: str, *, now: datetime) -> int:
 
 
 def page(connection: sa.Connection, viewer: Viewer, *, filters: Sequence[Filter], now: datetime,
-         order: Sequence[tuple[str, bool]], limit: int,
-         offset: int) -> tuple[Sequence[sa.Row], int]:
+         order: Sequence[tuple[str, bool]], limit: int, offset: int,
+         consumers: bool) -> tuple[list[list[sa.Row]], int]:
     """One page of the active secrets a viewer sees that pass all filters, and how many there are.
 
     :param order: (column, descending) in order of weight; creation and id decide what is left.
+    :param consumers: whether to read them too.
+    :returns: of each secret a row. With consumers, a row for each of them, oldest first, or one whose
+        ``service`` is None.
     """
-    count, rows = _page(viewer.sees, tuple(wanted[:2] for wanted in filters), tuple(order))
+    count, rows = _page(viewer.sees, tuple(wanted[:2] for wanted in filters), tuple(order), consumers)
     values = {'now': now, 'project': viewer.project_id, 'reader': viewer.user_id,
               **{f'value{number}': wanted.value for number, wanted in enumerate(filters)}}
     found = connection.execute(rows, {**values, 'limit': limit, 'offset': offset}).all()
-    if len(found) < limit and (found or not offset):
-        return found, offset + len(found)
-    return found, connection.execute(count, values).scalar_one()
+    secrets = [list(rows) for _, rows in itertools.groupby(found, key=operator.attrgetter('id'))]
+    return secrets, total(connection, count, values, shown=len(secrets), limit=limit, offset=offset)
 
 
 @functools.lru_cache(maxsize=1000)
 def _page(sees: str, filters: tuple[tuple[str, str], ...],
-          order: tuple[tuple[str, bool], ...]) -> tuple[sa.Select, sa.Select]:
+          order: tuple[tuple[str, bool], ...], consumers: bool) -> tuple[sa.Select, sa.Select]:
     """The statements for the total and for a page, of one kind of list."""
     whose, of_open, of_private = _SEEN[sees]
     passed = [whose, _active, *(
         COMPARED[compared](_columns[name], bindparam(f'value{number}', type_=_columns[name].type))
         for number, (name, compared) in enumerate(filters))]
     # Three parts that have nothing in common, each with an index of its own: none answers an OR.
-    parts = ((_open, of_open, _lasting), (_open, of_open, _running), (_private, of_private, _alive))
+    parts = ((_open, of_open, _lasting), (_open, of_open, _running), (_private, of_private, ALIVE))
     counts = [sa.select(sa.func.count()).select_from(SECRETS).where(*part, *passed).scalar_subquery()
               for part in parts]
-    keys = [_columns[key].desc() if descending else _columns[key] for key, descending in order]
-    return (
-        sa.select(functools.reduce(operator.add, counts)),
-        sa.select(SECRETS).where(
-            *passed, _alive, sa.or_(sa.and_(_open, of_open), sa.and_(_private, of_private)))
-        .order_by(*keys, _columns.created, _columns.id)
-        .limit(bindparam('limit')).offset(bindparam('offset')))
+    page = sa.select(SECRETS).where(
+        *passed, ALIVE, sa.or_(sa.and_(_open, of_open), sa.and_(_private, of_private))
+        ).order_by(*_keys(order, _columns)).limit(bindparam('limit')).offset(bindparam('offset'))
+    return (sa.select(functools.reduce(operator.add, counts)),
+            _with_consumers(page.subquery(), order) if consumers else page)
+
+
+def _keys(order: Sequence[tuple[str, bool]], columns: sa.ColumnCollection) -> list[sa.ColumnElement]:
+    return [*(columns[key].desc() if descending else columns[key] for key, descending in order),
+            columns.created, columns.id]
+
+
+def _with_consumers(page: sa.Subquery, order: Sequence[tuple[str, bool]]) -> sa.Select:
+    """A row for each secret of a page and each of its consumers."""
+    found = CONSUMERS.c
+    return sa.select(page, found.service, found.resource_type, found.resource_id).select_from(
+        page.outerjoin(CONSUMERS, sa.and_(found.kind == SECRET, found.object_id == page.c.id))
+        ).order_by(*_keys(order, page.c), found.created, found.id)

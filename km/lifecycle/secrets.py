@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row
 
-from km.db import acls, secrets, settings
+from km.db import acls, consumers, secrets, settings
 from km.db.models import ACTIVE, SECRET
-from km.errors import CannotOpen, Conflict, KmError, NotFound, Unavailable
+from km.errors import CannotOpen, Conflict, Invalid, KmError, NotFound, Unavailable
 from km.identity import Identity
 from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
 from km.lifecycle import quotas, stores
@@ -140,16 +140,21 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
 
 
 @task('secret:delete')
-def delete(ctx: Context, *, secret_id: str) -> None:
-    """Delete a secret, its payload, its ACL and its user metadata, for good.
+def delete(ctx: Context, *, secret_id: str, force: bool = True) -> None:
+    """Delete a secret, its payload and all that is tied to it, for good.
 
     Once the row says so the secret is gone for clients; whatever fails after that, the sweep ends.
 
+    :param force: whether to delete it although it has consumers.
     :raises NotFound: it is gone already.
+    :raises Invalid: it has consumers.
     """
-    with ctx.statement() as connection:
+    with ctx.transaction() as connection:
         marked = secrets.mark_deleting(
             connection, secret_id, intent=new_intent(), now=ctx.clock())
+        # Asked with the row in hand, for nobody can register one any more.
+        if marked and not force and consumers.of(connection, SECRET, secret_id):
+            raise Invalid('Secret cannot be deleted as it has consumers.')
         row = secrets.state(connection, secret_id) if marked else None
     if row is None:
         raise NotFound('Secret not found.')
@@ -248,6 +253,7 @@ def _insert(ctx: Context, row: dict[str, Any]) -> None:
 def _remove(ctx: Context, secret_id: str) -> None:
     with ctx.transaction() as connection:
         acls.forget(connection, SECRET, secret_id)
+        consumers.forget(connection, SECRET, secret_id)
         secrets.delete(connection, secret_id)
 
 

@@ -105,3 +105,14 @@ class Client:
         made = self.post('/v1/secrets', fields)
         assert made.status_int == 201, made.text
         return '/v1' + made.json['secret_ref'].partition('/v1')[2]
+
+    def container(self, members: Mapping[str, str] | None = None, **fields: Any) -> str:
+        """A new container's path; it is generic unless ``fields`` have another type.
+
+        :param members: the paths of its secrets by their names in it.
+        """
+        refs = [{'name': name, 'secret_ref': f'http://km.test:9311{path}'}
+                for name, path in (members or {}).items()]
+        made = self.post('/v1/containers', {'type': 'generic', 'secret_refs': refs, **fields})
+        assert made.status_int == 201, made.text
+        return '/v1' + made.json['container_ref'].partition('/v1')[2]

@@ -5,7 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from km.errors import KmError, Unexpected
-from km.lifecycle import acls, metadata, orders, quotas, secrets  # noqa: F401  importing them fills TASKS
+from km.lifecycle import (  # noqa: F401  importing them fills TASKS
+    acls,
+    consumers,
+    containers,
+    metadata,
+    orders,
+    quotas,
+    secrets,
+)
 from km.lifecycle.context import TASKS, Context
 from km.worker import envelope
 

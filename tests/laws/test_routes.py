@@ -29,9 +29,13 @@ def verbs(resource):
 
 
 def routes(resource, path=()):
-    """Each (method, path) below a resource, with the ids that its verb takes in their order."""
+    """Each (method, path) below a resource, with the ids that its verb takes in their order.
+
+    The ``object_id`` of a resource of some kind is the id of a thing of that kind.
+    """
     for name in verbs(resource):
-        arguments = list(inspect.signature(getattr(resource, name)).parameters)
+        arguments = [f'{resource.kind}_id' if argument == 'object_id' else argument
+                     for argument in inspect.signature(getattr(resource, name)).parameters]
         filled = iter(arguments)
         named = [f'{{{next(filled, "missing")}}}' if part == '{}' else part for part in path]
         assert len(arguments) == path.count('{}'), f'{name} of {path} takes {arguments}'
