@@ -37,6 +37,7 @@ from km.api.resource import House, Links
 from km.api.versions import Microversions, VersionList
 from km.db.engine import Database
 from km.errors import Misconfigured
+from km.lifecycle import stores
 from km.lifecycle.context import Context
 from km.registry import Registry
 from km.worker.client import Worker
@@ -72,7 +73,9 @@ class Deployment:
             stores=self.registry.secret_stores, default_store=self.registry.default_store,
             statement=self.database.statement, transaction=self.database.transaction,
             clock=self.clock, intent_timeout=timedelta(seconds=conf.worker.intent_timeout_seconds),
-            quotas=dict(conf.quotas), orders=conf.orders, cast=self.worker.cast)
+            quotas=dict(conf.quotas), orders=conf.orders,
+            transport_keys=conf.transport_keys, cast=self.worker.cast)
+        stores.announce(self.context, self.registry.secret_store_plugins)
         self.registry.transport.serve(Dispatcher(self.context).handle)
         self.sweeper = Sweeper(self.context, conf.worker.sweep_seconds)
         self.application = self._pipeline()

@@ -86,6 +86,11 @@ class Registry:
         """The enabled instances of an installed plugin, by the operator's names."""
         return {name: made for (of, by, name), made in self._made.items() if (of, by) == (kind, plugin)}
 
+    @property
+    def secret_store_plugins(self) -> dict[str, str]:
+        """The plugin of each secret store, by the operator's names."""
+        return {name: plugin for kind, plugin, name in self._made if kind == 'secret_store'}
+
     def _make(self, conf: cfg.ConfigOpts, kind: str, section: str, name: str) -> Any:
         if section not in conf:
             conf.register_opts(plugins.INSTANCE_OPTIONS, group=section)

@@ -25,10 +25,11 @@ _TEXT_CHARSET = re.compile(r'text/plain(\s*;\s*charset\s*=\s*"?utf-8"?)?\s*\Z', 
 
 
 def from_json(text: str, content_type: str | None, encoding: str | None,
-              *, limit: int) -> tuple[bytes, str]:
+              *, limit: int, wrapped: bool = False) -> tuple[bytes, str]:
     """The payload of a JSON body, and its content type as km reports it.
 
     :param limit: bytes of the string as sent.
+    :param wrapped: whether a transport key hides it, so that it is base64 or a JWE of any type.
     :raises Invalid: type and encoding do not go together, or it is not strict base64.
     :raises TooLarge: it is over the limit.
     """
@@ -37,6 +38,8 @@ def from_json(text: str, content_type: str | None, encoding: str | None,
         raise Invalid('Provided field value is not supported: payload_content_type.')
     sent = text.encode('utf-8')
     _require_fitting(sent, limit)
+    if wrapped:
+        return _wrapped(sent, 'base64'), kind
     if kind == TEXT:
         if encoding is not None:
             raise Invalid('payload_content_encoding must not be given with text/plain.')
@@ -46,9 +49,10 @@ def from_json(text: str, content_type: str | None, encoding: str | None,
     return _decoded(sent), kind
 
 
-def from_body(request: Request, *, limit: int) -> tuple[bytes, str]:
+def from_body(request: Request, *, limit: int, wrapped: bool = False) -> tuple[bytes, str]:
     """The payload that is a request's whole body, and its content type as km reports it.
 
+    :param wrapped: whether a transport key hides it, so that text too can be base64.
     :raises UnsupportedMediaType: no content type that a payload may have.
     :raises Malformed: the body is not as it says.
     :raises Invalid: there is nothing, or the content encoding does not fit.
@@ -63,16 +67,14 @@ def from_body(request: Request, *, limit: int) -> tuple[bytes, str]:
     if not sent:
         raise Invalid('No data supplied to process.')
     _require_fitting(sent, limit)
+    if wrapped:
+        return _wrapped(sent, encoding), kind
     if kind == TEXT:
         if encoding:
             raise Invalid('Content-Encoding must not be given with text/plain.')
         _require_utf8(sent)
         return sent, kind
-    if not encoding:
-        return sent, kind
-    if encoding.lower() != 'base64':
-        raise Invalid(f"{kind} must specify a content-encoding of 'base64', or none.")
-    return _decoded(sent), kind
+    return _undone(sent, encoding), kind
 
 
 def normal(content_type: str | None) -> str | None:
@@ -105,6 +107,21 @@ def negotiated(accept: str | None, stored: str, payload: bytes) -> str:
 def _require_fitting(sent: bytes, limit: int) -> None:
     if len(sent) > limit:
         raise TooLarge('Provided information too large to process')
+
+
+def _wrapped(sent: bytes, encoding: str | None) -> bytes:
+    """What a client wrapped: a JWE, whose dots base64 does not have, is its own encoding."""
+    if b'.' in sent and sent.isascii():
+        return sent.strip()
+    return _undone(sent, encoding)
+
+
+def _undone(sent: bytes, encoding: str | None) -> bytes:
+    if not encoding:
+        return sent
+    if encoding.lower() != 'base64':
+        raise Invalid("A binary payload must specify a content-encoding of 'base64', or none.")
+    return _decoded(sent)
 
 
 def _decoded(sent: bytes) -> bytes:

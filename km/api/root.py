@@ -5,7 +5,18 @@ from typing import Any
 import pecan
 from webob import Response
 
-from km.api import acls, consumers, containers, metadata, orders, quotas, secrets, versions
+from km.api import (
+    acls,
+    consumers,
+    containers,
+    metadata,
+    orders,
+    quotas,
+    secrets,
+    stores,
+    transport_keys,
+    versions,
+)
 from km.api.resource import Application, House, HouseResource, Resource, shown, verb
 from km.db.models import CONTAINER, SECRET
 
@@ -35,6 +46,10 @@ def tree(house: House) -> Resource:
         'orders': orders.Orders(house, member=orders.Order(house)),
         'quotas': quotas.Quotas(house),
         'project-quotas': quotas.AllProjectQuotas(house, member=quotas.ProjectQuotas(house)),
+        'secret-stores': _stores(house),
+        'transport_keys': transport_keys.TransportKeys(
+            house, member=transport_keys.TransportKey(house)),
+        'transport_key': transport_keys.CurrentTransportKey(house),
     }))
 
 
@@ -45,6 +60,15 @@ def _of_either(house: House, kind: str) -> dict[str, Any]:
         'consumers': consumers.Consumers(
             house, kind=kind, member=consumers.Consumer(house, kind=kind)),
     }
+
+
+def _stores(house: House) -> Resource:
+    return stores.Stores(
+        house,
+        member=stores.Store(house, preferred=stores.Preference(
+            house, member=stores.PreferenceOfProject(house))),
+        **{'global-default': stores.GlobalDefault(house),
+           'preferred': stores.Preferred(house, member=stores.PreferredOfProject(house))})
 
 
 def application(house: House) -> Application:

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from webob import Response
 
 from km.acl.rules import SECRET_DECRYPT
-from km.api import body, payload, query, schemas, versions
+from km.api import body, payload, query, schemas, transport_keys, versions
 from km.api.resource import HouseResource, Links, created, nothing, shown, verb
 from km.db import models
 from km.db import secrets as rows
@@ -33,6 +33,7 @@ SECRET = {
         'transport_key_needed': {'enum': ['true', 'false']},
         'transport_key_id': {'type': 'string'},
         'transport_key_ref': {'type': 'string'},
+        'transport_key_padding': {'enum': list(transport_keys.PADDINGS)},
     },
 }
 _require_secret = schemas.validator('Secret', SECRET)
@@ -69,23 +70,21 @@ class Secrets(HouseResource):
     def post(self) -> Response:
         """Create a secret; 201 with its ``secret_ref``."""
         environ = pecan.request.environ
-        new = self._new()
+        told = body.read(pecan.request, verbatim=_VERBATIM)
+        new = self._new(told)
+        asked = transport_keys.asked_for(self, told) if 'transport_key_needed' in told else {}
         secret_id = self.call(secrets.create, environ['km.identity'], **new)
         href = self.links.to(environ, 'secrets', secret_id)
-        return created({'secret_ref': href}, href)
+        return created({'secret_ref': href, **asked}, href)
 
-    def _new(self) -> dict[str, Any]:
-        """What the body says of a new secret, as ``lifecycle.secrets.create`` takes it.
+    def _new(self, told: dict[str, Any]) -> dict[str, Any]:
+        """What a body says of a new secret, as ``lifecycle.secrets.create`` takes it.
 
         :raises Invalid: it does not have the shape, or its fields do not go together.
         """
-        told = body.read(pecan.request, verbatim=_VERBATIM)
         _require_secret(told)
         if told.get('payload') is None and told.get('payload_content_type') is not None:
             raise schemas.unfit('Secret', 'must not be given without payload', 'payload_content_type')
-        if told.get('transport_key_needed') == 'true' or ('payload' in told and (
-                'transport_key_id' in told or 'transport_key_ref' in told)):
-            raise Invalid('Transport keys are not supported by this service.')
         bit_length = told.get('bit_length')
         new = {
             'name': told.get('name'), 'algorithm': told.get('algorithm'), 'mode': told.get('mode'),
@@ -95,9 +94,12 @@ class Secrets(HouseResource):
                 'Secret', told.get('expiration'), now=self.house.clock()),
         }
         if 'payload' in told:
+            if wrapped := not transport_keys.NAMES.isdisjoint(told):
+                new['wrapping'] = transport_keys.wrapping(told)
             new['payload'], new['content_type'] = payload.from_json(
                 told['payload'], told.get('payload_content_type'),
-                told.get('payload_content_encoding'), limit=self.house.options.max_payload_bytes)
+                told.get('payload_content_encoding'), limit=self.house.options.max_payload_bytes,
+                wrapped=wrapped)
         return new
 
 
@@ -117,17 +119,22 @@ class Secret(HouseResource):
             with self.house.database.statement() as connection:
                 consumers = consumers_of(connection, models.SECRET, secret_id)
         return shown(described(row, environ, self.links, consumers))
+        return shown({**described(environ['km.target'], environ, self.links),
+                      **transport_keys.asked_for(self, query.read(environ))})
 
     @verb
     def put(self, secret_id: str) -> Response:
         """Give the secret its payload, which is the whole body; 204."""
         request = pecan.request
+        asked = query.read(request.environ)
+        wrapped = not transport_keys.NAMES.isdisjoint(asked)
         data, content_type = payload.from_body(
-            request, limit=self.house.options.max_payload_bytes)
+            request, limit=self.house.options.max_payload_bytes, wrapped=wrapped)
         self.call(
             secrets.put_payload, request.environ['km.identity'], secret_id=secret_id,
             project_id=request.environ['km.target'].project_id, payload=data,
-            content_type=content_type)
+            content_type=content_type,
+            wrapping=transport_keys.wrapping(asked) if wrapped else None)
         return nothing()
 
     @verb
@@ -214,6 +221,8 @@ def _filters(asked: dict[str, str]) -> list[Filter]:
 
 def _payload(call: Any, environ: dict[str, Any]) -> Response:
     row = environ['km.target']
+    if 'trans_wrapped_session_key' in query.read(environ):
+        raise Invalid('Payloads are not given out wrapped.')
     if row.reference is None:
         raise NotFound('Sorry but your secret has no payload.')
     data = call(

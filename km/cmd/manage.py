@@ -10,7 +10,7 @@ from km.conf.load import load
 from km.deploy import Deployment, database
 from km.errors import KmError, Misconfigured
 from km.interfaces import SecretStore
-from km.lifecycle import orders, upkeep
+from km.lifecycle import orders, transport_keys, upkeep
 from km.lifecycle.reconcile import reconcile as compare
 from km.plugins.secret_store import key_file
 from km.plugins.secret_store.envelope import EnvelopeStore
@@ -108,6 +108,13 @@ def rewrap(asked, conf) -> None:
     store.close()
 
 
+def transport_key_rotate(asked, conf) -> None:
+    """Put a new transport key in the place of the current one, which opens payloads until it retires."""
+    deployment = Deployment(conf())
+    print(f'The current transport key is {transport_keys.rotate(deployment.context)}.')
+    deployment.close()
+
+
 def kek_create(asked, conf) -> None:
     """Write a new random master key to a file with mode 0400."""
     print(f'{asked.file}: master key {key_file.create(asked.file).fingerprint}')
@@ -132,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     kek = commands.add_parser('kek', help='master keys in files').add_subparsers(
         required=True, metavar='COMMAND')
     _add(kek, 'create', kek_create).add_argument('file')
+    transport_key = commands.add_parser('transport-key', help='keys that clients wrap payloads with')
+    _add(transport_key.add_subparsers(required=True, metavar='COMMAND'), 'rotate', transport_key_rotate)
     return parser
 
 

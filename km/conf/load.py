@@ -11,7 +11,7 @@ from oslo_middleware import opts as middleware
 from oslo_middleware.healthcheck import opts as healthcheck_options
 from oslo_policy import opts as policy
 
-from km.conf import api, database, orders, plugins, quotas, worker
+from km.conf import api, database, orders, plugins, quotas, transport_keys, worker
 from km.errors import Misconfigured
 
 #: Request bodies are cut here: a payload of 20 000 bytes with room for its JSON.
@@ -22,6 +22,7 @@ _GROUPS = (
     (database.GROUP, database.OPTIONS),
     (orders.GROUP, orders.OPTIONS),
     (quotas.GROUP, quotas.OPTIONS),
+    (transport_keys.GROUP, transport_keys.OPTIONS),
     (worker.GROUP, worker.OPTIONS),
     (plugins.SECRET_STORE_GROUP, plugins.SECRET_STORE_OPTIONS),
     (plugins.RPC_TRANSPORT_GROUP, plugins.RPC_TRANSPORT_OPTIONS),

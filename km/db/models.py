@@ -19,6 +19,9 @@ STORING, ACTIVE, DELETING = 'STORING', 'ACTIVE', 'DELETING'
 #: The states of an order, beside ``ACTIVE``: still to be fulfilled, and given up.
 PENDING, ERROR = 'PENDING', 'ERROR'
 
+#: A secret store that no worker has enabled any more, but that something still refers to.
+DISABLED = 'DISABLED'
+
 #: What ACLs and consumers belong to.
 SECRET, CONTAINER = 'secret', 'container'
 
@@ -186,12 +189,15 @@ SECRET_STORES = sa.Table(
 
 #: Public keys that clients wrap payloads with. A private half of km's own is in a store, under the
 #: same id; of a key that an admin registered for a plugin km has the public half only.
+#: ``is_current`` is true for the one that km gives out and null for all others, so that the database
+#: lets no two be it. ``updated`` of one of km's own that no longer is it says since when.
 TRANSPORT_KEYS = sa.Table(
     'transport_keys', METADATA,
     Column('id', Id, primary_key=True),
     Column('plugin_name', Text, nullable=False),
     Column('transport_key', sa.String(4096), nullable=False),
     Column('status', sa.String(16), nullable=False),
+    Column('is_current', sa.Boolean, unique=True),
     Column('created', Time, nullable=False),
     Column('updated', Time, nullable=False),
     Column('store', Text),

@@ -50,6 +50,18 @@ def remove_quotas(connection: sa.Connection, project_id: str) -> bool:
     return connection.execute(_REMOVE_QUOTAS, {'of': project_id}).rowcount == 1
 
 
+def set_preferred(connection: sa.Connection, project_id: str, store: str) -> None:
+    """Have a project prefer the store of that name. Needs a transaction."""
+    lock(connection, project_id)
+    connection.execute(_SET, {'of': project_id, 'preferred_store': store})
+
+
+def unset_preferred(connection: sa.Connection, project_id: str, store: str) -> bool:
+    """Have a project prefer no store; False if it did not prefer this one."""
+    return connection.execute(_SET.where(_columns.preferred_store == bindparam('preferred')), {
+        'of': project_id, 'preferred': store, 'preferred_store': None}).rowcount == 1
+
+
 def page_of_quotas(connection: sa.Connection, *, limit: int,
                    offset: int) -> tuple[Sequence[sa.Row], int]:
     """One page of the projects that have quotas of their own, and how many have."""

@@ -43,6 +43,7 @@ class Context:
     :param intent_timeout: how long work on a store may take before its process counts as dead.
     :param quotas: what a project may have of each thing where nothing else was said; -1 is no limit.
     :param orders: the ``[orders]`` section.
+    :param transport_keys: the ``[transport_keys]`` section.
     :param cast: has a task run at some time, maybe elsewhere; only ever called after commit.
     :param clock: tells the time, UTC without a zone.
     :param identity: who asked; nobody when km itself tidies up.
@@ -55,6 +56,7 @@ class Context:
     intent_timeout: timedelta
     quotas: Mapping[str, int]
     orders: cfg.ConfigOpts.GroupAttr
+    transport_keys: cfg.ConfigOpts.GroupAttr
     cast: Callable[..., None]
     clock: Callable[[], datetime]
     identity: Identity = NOBODY

@@ -16,19 +16,24 @@ from km.identity import Identity
 from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
 from km.lifecycle import quotas, stores
 from km.lifecycle.context import Context, new_intent, task
+from km.lifecycle.transport_keys import Wrapping, unwrap
 
 LOG = logging.getLogger(__name__)
 
 
 @task('secrets:post')
-def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> str:
+def create(ctx: Context, *, payload: bytes | None = None, wrapping: Wrapping | None = None,
+           **described: Any) -> str:
     """Create a secret, with its payload or to be given one later.
 
+    :param wrapping: how the payload is wrapped, if it is.
     :param described: name, secret_type, algorithm, mode, bit_length, expiration, content_type.
     :returns: the id.
     :raises QuotaExceeded: the project has as many as it may have.
     :raises Rejected, Unavailable: as the store says; then nothing was created.
     """
+    if payload is not None and wrapping:
+        payload = unwrap(ctx, payload, content_type=described['content_type'], **wrapping)
     row = _row(ctx, ctx.identity, described)
     if payload is None:
         _insert(ctx, row)
@@ -48,12 +53,15 @@ def create(ctx: Context, *, payload: bytes | None = None, **described: Any) -> s
 
 @task('secret:put', reread=('project_id',))
 def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes,
-                content_type: str) -> None:
+                content_type: str, wrapping: Wrapping | None = None) -> None:
     """Give a secret that has none its payload. A payload is never changed afterwards.
 
+    :param wrapping: how the payload is wrapped, if it is.
     :raises Conflict: it has one already, or is being given one right now.
     :raises Rejected, Unavailable: as the store says; then it still has none.
     """
+    if wrapping:
+        payload = unwrap(ctx, payload, content_type=content_type, **wrapping)
     intent = new_intent()
     with ctx.statement() as connection:
         store = stores.choose(ctx, settings.get(connection, project_id))

@@ -1,21 +1,140 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which secret store a project's new secrets go to."""
+"""Which secret store a payload goes to: telling which ones there are, and a project's choice."""
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+
 from sqlalchemy import Row
 
-from km.errors import Unavailable
-from km.interfaces import SecretStore
-from km.lifecycle.context import Context
+from km.db import settings
+from km.db import stores as rows
+from km.db.models import ACTIVE
+from km.errors import Invalid, KmError, NotFound, Unavailable
+from km.interfaces import SecretStore, StoredSecret
+from km.lifecycle.context import Context, task
+
+LOG = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+
+
+def announce(ctx: Context, plugins: Mapping[str, str]) -> None:
+    """Write down which stores this worker has enabled, for processes that have no store.
+
+    Any number of workers may start at once: who comes second finds it done. If they are not
+    configured alike, the last one to start is believed.
+
+    :param plugins: the plugin of every store, by the operator's name.
+    """
+    for _ in range(_ATTEMPTS):
+        with ctx.statement() as connection:
+            statements = rows.outdated(
+                connection, plugins, default=ctx.default_store, now=ctx.clock())
+        if not statements:
+            return
+        with ctx.transaction() as connection:
+            if rows.write(connection, statements):
+                return
+    raise Unavailable('The secret stores could not be written down.')
 
 
 def choose(ctx: Context, project: Row | None) -> SecretStore:
-    """The store that a project prefers, or the default.
+    """The store that a new payload of a project goes to: the preferred one, or the default.
 
     :param project: its settings, if it has any.
     :raises Unavailable: the one it prefers is not enabled. What it chose for its safety must not
         silently be another.
     """
     preferred = None if project is None else project.preferred_store
+    return enabled(ctx, preferred or ctx.default_store)
+
+
+def enabled(ctx: Context, name: str) -> SecretStore:
+    """The open store of that name.
+
+    :raises Unavailable: there is none.
+    """
     try:
-        return ctx.stores[preferred or ctx.default_store]
+        return ctx.stores[name]
     except KeyError:
-        raise Unavailable(f"The project's secret store '{preferred}' is not enabled.") from None
+        raise Unavailable(f"The secret store '{name}' is not enabled.") from None
+
+
+def destroy(store: SecretStore, object_id: str, project_id: str) -> None:
+    """Delete everything a store keeps for an id: more than one attempt may have left something.
+
+    :raises Unavailable: the store does not answer, or does not delete.
+    """
+    last = None
+    while (reference := store.find(object_id)) is not None:
+        if reference == last:
+            raise Unavailable('The store keeps what it was told to delete.')
+        last = reference
+        store.delete(StoredSecret(secret_id=object_id, project_id=project_id, reference=reference))
+
+
+@contextlib.contextmanager
+def left_to_the_sweep(thing: str) -> Iterator[None]:
+    """What fails in here is logged and no more: the row says what is left to do.
+
+    :param thing: its kind and id, for the log.
+    """
+    try:
+        yield
+    except KmError as error:
+        LOG.warning('%s waits for the sweep: %s', thing, error.sentence)
+    except Exception:
+        LOG.exception('%s waits for the sweep.', thing)
+
+
+@task('secretstore_preferred:post')
+def prefer(ctx: Context, *, store_id: str) -> None:
+    """Have the payloads of the caller's own project go to a store from now on.
+
+    :raises NotFound: there is no such store.
+    :raises Invalid: it is not enabled any more.
+    """
+    _prefer(ctx, ctx.identity.project_id, store_id)
+
+
+@task('secretstore_preferred:post_of_project')
+def prefer_for(ctx: Context, *, store_id: str, project_id: str) -> None:
+    """The same for any project; nobody asks whether Keystone has it."""
+    _prefer(ctx, project_id, store_id)
+
+
+@task('secretstore_preferred:delete')
+def unprefer(ctx: Context, *, store_id: str) -> None:
+    """Have the payloads of the caller's own project go to the default store again.
+
+    :raises NotFound: this is not the store it prefers.
+    """
+    _unprefer(ctx, ctx.identity.project_id, store_id)
+
+
+@task('secretstore_preferred:delete_of_project')
+def unprefer_for(ctx: Context, *, store_id: str, project_id: str) -> None:
+    """The same for any project."""
+    _unprefer(ctx, project_id, store_id)
+
+
+def _prefer(ctx: Context, project_id: str, store_id: str) -> None:
+    with ctx.transaction() as connection:
+        store = _get(connection, store_id)
+        if store.status != ACTIVE:
+            raise Invalid('The secret store is not enabled.')
+        settings.set_preferred(connection, project_id, store.name)
+
+
+def _unprefer(ctx: Context, project_id: str, store_id: str) -> None:
+    with ctx.transaction() as connection:
+        store = _get(connection, store_id)
+        if not settings.unset_preferred(connection, project_id, store.name):
+            raise NotFound('The project does not prefer this secret store.')
+
+
+def _get(connection, store_id: str) -> Row:
+    store = rows.get(connection, store_id)
+    if store is None:
+        raise NotFound('Secret store not found.')
+    return store

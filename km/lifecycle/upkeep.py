@@ -5,13 +5,16 @@ Any number of sweeps may run at once; each piece of work goes to the one that ta
 """
 import dataclasses
 import logging
+from collections.abc import Callable
+from types import ModuleType
 
 from sqlalchemy import Row
 
-from km.db import secrets as rows
+from km.db import secrets as secret_rows
+from km.db import transport_keys as key_rows
 from km.db.models import DELETING
 from km.errors import KmError, NotFound
-from km.lifecycle import orders, secrets
+from km.lifecycle import orders, secrets, transport_keys
 from km.lifecycle.context import Context, new_intent
 
 LOG = logging.getLogger(__name__)
@@ -21,8 +24,8 @@ _PAGE = 100
 
 @dataclasses.dataclass(slots=True)
 class Swept:
-    """What one sweep did: secrets erased because they expired, pieces of work ended, failures, and
-    orders that were due."""
+    """What one sweep did: secrets and transport keys erased because their time was over, pieces of work
+    ended, failures, and orders that were due."""
 
     expired: int = 0
     ended: int = 0
@@ -35,13 +38,15 @@ class Swept:
 
 
 def sweep(ctx: Context) -> Swept:
-    """Erase what expired, end what was abandoned, and fulfil what is due.
+    """Erase what expired, end what was abandoned, renew the transport key, and fulfil what is due.
 
     A store that does not answer is logged and asked again by the next sweep.
     """
     swept = Swept()
     _erase_expired(ctx, swept)
-    _end_abandoned(ctx, swept)
+    _end_abandoned(ctx, swept, secret_rows, _end_secret)
+    _end_abandoned(ctx, swept, key_rows, transport_keys.erase)
+    _renew_transport_key(ctx, swept)
     while orders.process_next(ctx):
         swept.ordered += 1
     return swept
@@ -50,7 +55,7 @@ def sweep(ctx: Context) -> Swept:
 def _erase_expired(ctx: Context, swept: Swept) -> None:
     while True:
         with ctx.statement() as connection:
-            ids = rows.expired(connection, now=ctx.clock(), page=_PAGE)
+            ids = secret_rows.expired(connection, now=ctx.clock(), page=_PAGE)
         for secret_id in ids:
             try:
                 secrets.delete(ctx, secret_id=secret_id)
@@ -61,18 +66,25 @@ def _erase_expired(ctx: Context, swept: Swept) -> None:
             return
 
 
-def _end_abandoned(ctx: Context, swept: Swept) -> None:
+def _end_abandoned(ctx: Context, swept: Swept, rows: ModuleType,
+                   end: Callable[[Context, Row], None]) -> None:
+    """End the work that was begun long ago on the things of one table.
+
+    :param rows: the module of the table.
+    :param end: does it, for a row whose intent is ours.
+    """
     before = ctx.clock() - ctx.intent_timeout
     while True:
         with ctx.statement() as connection:
             page = rows.abandoned(connection, before=before, page=_PAGE)
         for row in page:
-            _end(ctx, row, swept)
+            _end(ctx, row, swept, rows, end)
         if len(page) < _PAGE:
             return
 
 
-def _end(ctx: Context, row: Row, swept: Swept) -> None:
+def _end(ctx: Context, row: Row, swept: Swept, rows: ModuleType,
+         end: Callable[[Context, Row], None]) -> None:
     # Taking over renews the intent's time, so a row whose store fails is not met again in this sweep.
     with ctx.statement() as connection:
         if not rows.take_over(connection, row, intent=new_intent(), now=ctx.clock()):
@@ -81,14 +93,27 @@ def _end(ctx: Context, row: Row, swept: Swept) -> None:
     if taken is None:
         return  # the process taken for dead was only slow, and has finished
     try:
-        if taken.status == DELETING:
-            secrets.finish_deleting(ctx, taken)
-        else:
-            secrets.undo_storing(ctx, taken)
+        end(ctx, taken)
         swept.ended += 1
     except KmError as error:
         swept.failed += 1
-        LOG.warning('Secret %s stays for the next sweep: %s', row.id, error.sentence)
+        LOG.warning('%s stays for the next sweep: %s', row.id, error.sentence)
     except Exception:
         swept.failed += 1
-        LOG.exception('Secret %s stays for the next sweep.', row.id)
+        LOG.exception('%s stays for the next sweep.', row.id)
+
+
+def _end_secret(ctx: Context, row: Row) -> None:
+    if row.status == DELETING:
+        secrets.finish_deleting(ctx, row)
+    else:
+        secrets.undo_storing(ctx, row)
+
+
+def _renew_transport_key(ctx: Context, swept: Swept) -> None:
+    try:
+        swept.expired += transport_keys.retire_superseded(ctx)
+        transport_keys.rotate_aged(ctx)
+    except Exception:
+        swept.failed += 1
+        LOG.exception('Transport keys stay as they are until the next sweep.')

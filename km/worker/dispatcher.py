@@ -13,6 +13,8 @@ from km.lifecycle import (  # noqa: F401  importing them fills TASKS
     orders,
     quotas,
     secrets,
+    stores,
+    transport_keys,
 )
 from km.lifecycle.context import TASKS, Context
 from km.worker import envelope

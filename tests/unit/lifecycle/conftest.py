@@ -92,7 +92,7 @@ def ctx(database, store, clock):
         identity=Identity(user_id='ann', project_id='alpha'), stores={'memory': store},
         default_store='memory', statement=database.statement, transaction=database.transaction,
         intent_timeout=timedelta(minutes=10), quotas=UNLIMITED, orders=new().orders,
-        cast=Mailbox(), clock=clock)
+        transport_keys=new().transport_keys, cast=Mailbox(), clock=clock)
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column('plugin_name', Text, nullable=False),
         sa.Column('transport_key', sa.String(4096), nullable=False),
         sa.Column('status', sa.String(16), nullable=False),
+        sa.Column('is_current', sa.Boolean, unique=True),
         sa.Column('created', Time, nullable=False),
         sa.Column('updated', Time, nullable=False),
         sa.Column('store', Text),
