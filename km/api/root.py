@@ -33,7 +33,7 @@ class V1(HouseResource):
 
 def tree(house: House) -> Resource:
     """Every resource of the API."""
-    return Resource(v1=V1(house, **{
+    collections: dict[str, Any] = {
         'secrets': secrets.Secrets(house, member=secrets.Secret(
             house,
             payload=secrets.Payload(house),
@@ -50,7 +50,8 @@ def tree(house: House) -> Resource:
         'transport_keys': transport_keys.TransportKeys(
             house, member=transport_keys.TransportKey(house)),
         'transport_key': transport_keys.CurrentTransportKey(house),
-    }))
+    }
+    return Resource(v1=V1(house, **collections))
 
 
 def _of_either(house: House, kind: str) -> dict[str, Any]:
@@ -63,12 +64,12 @@ def _of_either(house: House, kind: str) -> dict[str, Any]:
 
 
 def _stores(house: House) -> Resource:
-    return stores.Stores(
-        house,
-        member=stores.Store(house, preferred=stores.Preference(
-            house, member=stores.PreferenceOfProject(house))),
-        **{'global-default': stores.GlobalDefault(house),
-           'preferred': stores.Preferred(house, member=stores.PreferredOfProject(house))})
+    named: dict[str, Any] = {
+        'global-default': stores.GlobalDefault(house),
+        'preferred': stores.Preferred(house, member=stores.PreferredOfProject(house)),
+    }
+    return stores.Stores(house, **named, member=stores.Store(
+        house, preferred=stores.Preference(house, member=stores.PreferenceOfProject(house))))
 
 
 def application(house: House) -> Application:

@@ -70,18 +70,18 @@ class Secrets(HouseResource):
     def post(self) -> Response:
         """Create a secret; 201 with its ``secret_ref``."""
         environ = pecan.request.environ
-        told = body.read(pecan.request, verbatim=_VERBATIM)
-        new = self._new(told)
+        told, new = self._new()
         asked = transport_keys.asked_for(self, told) if 'transport_key_needed' in told else {}
         secret_id = self.call(secrets.create, environ['km.identity'], **new)
         href = self.links.to(environ, 'secrets', secret_id)
         return created({'secret_ref': href, **asked}, href)
 
-    def _new(self, told: dict[str, Any]) -> dict[str, Any]:
-        """What a body says of a new secret, as ``lifecycle.secrets.create`` takes it.
+    def _new(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The body, and what it says of a new secret, as ``lifecycle.secrets.create`` takes it.
 
         :raises Invalid: it does not have the shape, or its fields do not go together.
         """
+        told = body.read(pecan.request, verbatim=_VERBATIM)
         _require_secret(told)
         if told.get('payload') is None and told.get('payload_content_type') is not None:
             raise schemas.unfit('Secret', 'must not be given without payload', 'payload_content_type')
@@ -100,7 +100,7 @@ class Secrets(HouseResource):
                 told['payload'], told.get('payload_content_type'),
                 told.get('payload_content_encoding'), limit=self.house.options.max_payload_bytes,
                 wrapped=wrapped)
-        return new
+        return told, new
 
 
 class Secret(HouseResource):
@@ -118,8 +118,7 @@ class Secret(HouseResource):
         if environ['km.microversion'] >= versions.CONSUMERS:
             with self.house.database.statement() as connection:
                 consumers = consumers_of(connection, models.SECRET, secret_id)
-        return shown(described(row, environ, self.links, consumers))
-        return shown({**described(environ['km.target'], environ, self.links),
+        return shown({**described(row, environ, self.links, consumers),
                       **transport_keys.asked_for(self, query.read(environ))})
 
     @verb

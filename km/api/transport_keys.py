@@ -20,8 +20,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import pecan
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from webob import Response
 
 from km.api import body, query, schemas
@@ -148,21 +146,14 @@ def wrapping(told: Mapping[str, str]) -> dict[str, str | None]:
     return {'transport_key_id': named.pop(), 'padding': padding}
 
 
-def _public(pem: str) -> str:
-    """A public key or a certificate, written anew: there may be more than that in the client's text.
+def _public(text: str) -> str:
+    """What was sent as a public key or a certificate. Other services have forms of their own.
 
-    :raises Invalid: it is neither.
+    :raises Invalid: it is a private key, which must not get into the metadata.
     """
-    sent = pem.encode()
-    try:
-        if b'-----BEGIN CERTIFICATE-----' in sent:
-            certificate = x509.load_pem_x509_certificate(sent)
-            return certificate.public_bytes(serialization.Encoding.PEM).decode()
-        return serialization.load_pem_public_key(sent).public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
-    except Exception:  # of many kinds, one for each way to be no key
-        raise schemas.unfit('Transport Key', 'is no public key or certificate in PEM',
-                            'transport_key') from None
+    if 'PRIVATE KEY' in text:
+        raise schemas.unfit('Transport Key', 'must be public', 'transport_key')
+    return text
 
 
 def _time(moment: datetime) -> str:

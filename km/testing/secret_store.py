@@ -13,6 +13,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -83,16 +84,16 @@ class SecretStoreContract:
         with pytest.raises(NotFound):
             store.retrieve(cut_off)
 
-    def test_a_store_that_keeps_an_inventory_tells_all_of_it_page_by_page(self, store):
-        if not isinstance(store, Inventory):
+    def test_a_store_that_keeps_an_inventory_tells_all_of_it_page_by_page(self, store: Any):
+        if not issubclass(type(store), Inventory):
             pytest.skip('it is no Inventory')
         here = [_kept(store, b'here') for _ in range(5)]
         again = _kept(store, b'a second attempt', secret_id=here[0].secret_id)
         store.delete(here.pop())
-        told, after = [], None
-        while page := store.kept(after=after, limit=2):
+        told: list[Kept] = []
+        while page := store.kept(after=told[-1] if told else None, limit=2):
             assert len(page) <= 2
-            told, after = told + list(page), page[-1]
+            told += page
         assert len(told) == len(here) + 1
         for stored in (*here, again):
             assert Kept(secret_id=stored.secret_id, reference=stored.reference) in told

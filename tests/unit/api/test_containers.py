@@ -2,7 +2,7 @@
 """``/v1/containers`` as the contract has it, section 7."""
 import pytest
 
-from km.testing.application import a_deployment, Client
+from km.testing.application import Client, a_deployment
 
 UNKNOWN = '5a8b8f0d-7e6a-4c9d-9e57-3f1f2b1c0d11'
 
@@ -67,7 +67,8 @@ def test_the_secrets_of_a_typed_container_have_the_names_of_its_type(ann, kind, 
 
 
 @pytest.mark.parametrize('body', [
-    {}, {'type': 'dsa'}, {'type': 'Generic'}, {'type': None}, {'type': ''}, {'type': 'generic', 'name': 5},
+    {}, {'type': 'dsa'}, {'type': 'Generic'}, {'type': None}, {'type': ''},
+    {'type': 'generic', 'name': 5},
     {'type': 'generic', 'name': 'x' * 256}, {'type': 'generic', 'secret_refs': None},
     {'type': 'generic', 'secret_refs': {}}, {'type': 'generic', 'secret_refs': ['x']},
     {'type': 'generic', 'secret_refs': [{}]}, {'type': 'generic', 'secret_refs': [{'name': 'x'}]},
@@ -287,8 +288,8 @@ def test_private_containers_of_colleagues_are_not_listed(ann, bob, admin, clock)
 
 @pytest.mark.parametrize(('query', 'found'), [
     ('', 'abcde'), ('name=b', 'b'), ('name=B', ''), ('name=%25', 'abcde'), ('type=rsa', 'b'),
-    ('type=generic&name=a', 'a'), ('type=generic&name=b', ''), ('type=nonesuch', ''), ('colour=x', 'abcde'),
-    ('limit=2', 'ab'), ('limit=2&offset=3', 'de'), ('offset=9', '')])
+    ('type=generic&name=a', 'a'), ('type=generic&name=b', ''), ('type=nonesuch', ''),
+    ('colour=x', 'abcde'), ('limit=2', 'ab'), ('limit=2&offset=3', 'de'), ('offset=9', '')])
 def test_filters_and_pages(ann, clock, query, found):
     keys = {'public_key': ann.secret(None), 'private_key': ann.secret(None)}
     for name in 'abcde':

@@ -5,8 +5,9 @@ import logging
 
 import pytest
 
+from km.db import secrets as secret_rows
 from km.errors import NotFound, Rejected, Unavailable
-from km.lifecycle import orders, secrets, upkeep
+from km.lifecycle import orders, upkeep
 from tests.unit.lifecycle.conftest import Killed, killed_at
 
 META = {'name': 'disk', 'mode': None, 'expiration': None, 'payload_content_type': None}
@@ -160,19 +161,13 @@ def test_an_order_that_is_deleted_while_it_is_made_leaves_nothing(ctx, rows, sto
 def test_a_secret_whose_sweep_came_first_does_not_become_real(ctx, rows, store, clock):
     def swept_away():
         clock.forward(minutes=11)
-        row, = rows()
-        upkeep._end(ctx, row_of(ctx, row['id']), upkeep.Swept())
+        upkeep._end_abandoned(ctx, upkeep.Swept(), secret_rows, upkeep._end_secret)
 
     slow_store(store, swept_away)
     orders.place(ctx, **KEY)
     assert (rows(), store.payloads, the_order(rows)['status']) == ([], {}, 'PENDING')
     settled(ctx, clock)
     assert_made_once(rows, store)
-
-
-def row_of(ctx, secret_id):
-    with ctx.statement() as connection:
-        return secrets.secrets.state(connection, secret_id)
 
 
 def test_an_order_whose_store_is_down_is_tried_again_with_longer_and_longer_pauses(
