@@ -20,14 +20,8 @@ from km.conf.load import load
 from km.deploy import database
 from km.testing.application import write_conf
 from tests.functional.keystone_server import DOMAIN, Keystone, User, keystone
-from tests.functional.servers import (
-    PostgreSQL,
-    http_answers,
-    postgresql,
-    reserved_port,
-    running,
-    wait_until,
-)
+from tests.functional.postgresql_server import PostgreSQL, postgresql
+from tests.functional.servers import http_answers, reserved_port, running, wait_until
 
 _REPOSITORY = Path(__file__).parents[1]
 _DATABASES = ('km_metadata', 'km_ciphertext')

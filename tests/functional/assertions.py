@@ -5,7 +5,8 @@ import pytest
 from tests.functional.km_server import MARK
 
 #: For tests that need several users: only Keystone has them.
-with_keystone = pytest.mark.parametrize('km', ['keystone'], indirect=True, scope='session')
+with_keystone = pytest.mark.parametrize(
+    'km', ['keystone', 'mariadb'], indirect=True, scope='session')
 #: For tests of what the quick start alone does.
 standalone_only = pytest.mark.parametrize('km', ['standalone'], indirect=True, scope='session')
 

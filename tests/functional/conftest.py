@@ -2,14 +2,31 @@
 """What the functional tests stand on: real servers, started when the first test needs them."""
 import pytest
 
-from tests.functional import km_server, servers
+from tests.functional import km_server
 from tests.functional.keystone_server import keystone as run_keystone
+from tests.functional.mariadb_server import mariadb as run_mariadb
+from tests.functional.postgresql_server import postgresql as run_postgresql
+from tests.functional.rabbitmq_server import rabbitmq as run_rabbitmq
 
 
 @pytest.fixture(scope='session')
 def postgresql(tmp_path_factory):
     """A PostgreSQL."""
-    with servers.postgresql(tmp_path_factory.mktemp('postgresql')) as server:
+    with run_postgresql(tmp_path_factory.mktemp('postgresql')) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def mariadb(tmp_path_factory):
+    """A MariaDB."""
+    with run_mariadb(tmp_path_factory.mktemp('mariadb')) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def rabbitmq(tmp_path_factory):
+    """A RabbitMQ. Tests may end it with ``down()``: whoever uses it next finds it running."""
+    with run_rabbitmq(tmp_path_factory.mktemp('rabbitmq')) as server:
         yield server
 
 
@@ -20,7 +37,7 @@ def keystone(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope='session', params=['standalone', 'keystone'])
+@pytest.fixture(scope='session', params=['standalone', 'keystone', 'mariadb'])
 def km(request, tmp_path_factory):
     """A km behind HTTP, in each of its deployments.
 
@@ -31,8 +48,9 @@ def km(request, tmp_path_factory):
     if request.param == 'standalone':
         deployment = km_server.standalone(folder / 'quickstart')
     else:
+        databases = 'mariadb' if request.param == 'mariadb' else 'postgresql'
         deployment = km_server.behind_keystone(
-            folder, *map(request.getfixturevalue, ('postgresql', 'keystone')))
+            folder, *map(request.getfixturevalue, (databases, 'keystone')))
     with deployment as running:
         yield running
         running.metadata.dispose()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real km, started as an operator starts it, in two deployments; and those who ask it over HTTP."""
+"""A real km, started as an operator starts it, in each deployment; and those who ask it over HTTP."""
 import base64
 import configparser
 import contextlib
@@ -40,11 +40,12 @@ class Km:
     :ivar url: of its API, without /v1.
     :ivar conf: the path of its km.conf.
     :ivar keystone: the Keystone it asks, or None.
+    :ivar databases: the server its databases are on, or None if they are files.
     """
 
-    def __init__(self, deployment, *, url, conf, log, process, keystone=None):
+    def __init__(self, deployment, *, url, conf, log, process, keystone=None, databases=None):
         self.deployment, self.url, self.conf, self.log = deployment, url, conf, log
-        self.process, self.keystone = process, keystone
+        self.process, self.keystone, self.databases = process, keystone, databases
         self._hidden, self._local, self._sessions = set(), threading.local(), {}
 
     # ---- who asks
@@ -228,12 +229,12 @@ def standalone(folder):
 
 
 @contextlib.contextmanager
-def behind_keystone(folder, postgresql, keystone, *, name='km', sections=None):
-    """Run ``km-api`` on two databases of ``postgresql``, its catalog entry made; give a ``Km``.
+def behind_keystone(folder, databases, keystone, *, name='km', sections=None):
+    """Run ``km-api`` on two databases of a server, its catalog entry made; give a ``Km``.
 
     It has two processes, sweeps every second and logs the most it ever does.
 
-    :param name: what its databases' names begin with; no other km's on this PostgreSQL.
+    :param name: what its databases' names begin with; no other km's on this server.
     :param sections: more options of its km.conf, by section.
     """
     with reserved_port() as port:
@@ -242,9 +243,9 @@ def behind_keystone(folder, postgresql, keystone, *, name='km', sections=None):
             'DEFAULT': {'debug': 'true'},
             'api': {'auth_strategy': 'keystone', 'host_href': url, 'bind_port': port, 'workers': 2},
             'keystone_authtoken': keystone.authtoken_section(),
-            'database': {'connection': postgresql.create_database(name)},
+            'database': {'connection': databases.create_database(name)},
             'worker': {'sweep_seconds': 1},
-            'secret_store:soft': {'connection': postgresql.create_database(f'{name}_ciphertext')},
+            'secret_store:soft': {'connection': databases.create_database(f'{name}_ciphertext')},
             **(sections or {}),
         })
         keystone.set_key_manager_url(url)
@@ -253,7 +254,8 @@ def behind_keystone(folder, postgresql, keystone, *, name='km', sections=None):
         command = [program('km-api'), '--config-file', str(conf)]
         with running(command, log, env=environment()) as process:
             wait_until(lambda: http_answers(port, '/healthcheck'), process, log)
-            yield Km('keystone', url=url, conf=conf, log=log, process=process, keystone=keystone)
+            yield Km('keystone', url=url, conf=conf, log=log, process=process, keystone=keystone,
+                     databases=databases)
 
 
 def ends_cleanly(process, number=signal.SIGTERM):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests made to do harm, the same in both deployments: each gets a 4xx that says so, no 500."""
+"""Requests made to do harm, the same in every deployment: each gets a 4xx that says so, no 500."""
 import json
 
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of secrets: its pages, filters and orders, the same in both deployments."""
+"""The list of secrets: its pages, filters and orders, the same in every deployment."""
 import secrets
 from urllib.parse import parse_qs, urlsplit
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users tie to their secrets, the same in both deployments."""
+"""What users tie to their secrets, the same in every deployment."""
 import pytest
 
 from tests.functional.assertions import assert_refused, with_keystone

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stock python-barbicanclient and openstacksdk, against both deployments."""
+"""Stock python-barbicanclient and openstacksdk, against every deployment."""
 import os
 
 import pytest

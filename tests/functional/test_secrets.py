@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets over HTTP, from their making to their end, the same in both deployments."""
+"""Secrets over HTTP, from their making to their end, the same in every deployment."""
 import base64
 import os
 import re

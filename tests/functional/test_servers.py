@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers that the functional tests stand on are real."""
 
+import contextlib
+import os
 import socketserver
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,13 +11,15 @@ import pytest
 import sqlalchemy
 from keystoneauth1.exceptions import Unauthorized
 
-from tests.functional import servers
+from tests.functional.mariadb_server import mariadb as run_mariadb
+from tests.functional.postgresql_server import postgresql as run_postgresql
+from tests.functional.rabbitmq_server import rabbitmq as run_rabbitmq
 from tests.functional.servers import reserved_port
 
 
-@pytest.fixture(scope='module')
-def database_server(postgresql):
-    return postgresql
+@pytest.fixture(scope='module', params=['postgresql', 'mariadb'])
+def database_server(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope='module')
@@ -40,10 +44,20 @@ def command_lines():
             continue
 
 
-def test_a_new_database_is_empty_and_is_postgresql(database_server):
+def working_folders():
+    """Give the folder that each process there is works in."""
+    found = set()
+    for process in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(process / 'cwd'))
+    return found
+
+
+def test_a_new_database_is_empty_and_is_what_its_server_claims(database_server):
     engine = sqlalchemy.create_engine(database_server.create_database('empty'))
     with engine.connect() as connection:
-        assert connection.scalar(sqlalchemy.text('SELECT version()')).startswith('PostgreSQL')
+        version = connection.scalar(sqlalchemy.text('SELECT version()'))
+    assert type(database_server).__name__ in version
     assert sqlalchemy.inspect(engine).get_table_names() == []
     engine.dispose()
 
@@ -61,9 +75,21 @@ def test_databases_do_not_share_tables(database_server):
     second.dispose()
 
 
+def test_a_dump_has_what_is_in_a_database_and_bytes_in_hexadecimal(database_server):
+    engine = sqlalchemy.create_engine(database_server.create_database('dumped'))
+    table = sqlalchemy.Table(
+        'pages', sqlalchemy.MetaData(), sqlalchemy.Column('page', sqlalchemy.LargeBinary))
+    table.create(engine)
+    with engine.begin() as connection:
+        connection.execute(table.insert(), {'page': b'\0\xffpage'})
+    engine.dispose()
+    assert b'00FF70616765' in database_server.dump('dumped').upper()
+
+
 def test_the_database_server_wants_its_password(database_server):
     url = sqlalchemy.make_url(database_server.create_database('locked')).set(password='wrong')
-    with pytest.raises(sqlalchemy.exc.OperationalError, match='password authentication failed'):
+    refusal = 'password authentication failed|Access denied'
+    with pytest.raises(sqlalchemy.exc.OperationalError, match=refusal):
         sqlalchemy.create_engine(url).connect()
 
 
@@ -123,18 +149,19 @@ def test_the_options_for_keystonemiddleware_are_those_of_the_service_user(identi
     assert all(isinstance(value, str) for value in section.values())
 
 
-def test_passwords_are_in_no_command_line_and_in_no_repr(identity, database_server):
+def test_passwords_are_in_no_command_line_and_in_no_repr(identity, database_server, rabbitmq):
     passwords = [identity.user(name).password for name in ('admin', 'km')]
-    passwords.append(database_server.password)
-    shown = [*command_lines(), repr(identity.user('km')), repr(database_server)]
+    passwords += [database_server.password, rabbitmq.password]
+    shown = [*command_lines(), *map(repr, (identity.user('km'), database_server, rabbitmq))]
     assert not [text for text in shown for password in passwords if password in text]
 
 
-def test_a_stopped_server_leaves_no_process(tmp_path):
-    with servers.postgresql(tmp_path) as server:
-        port = str(server.port)
-        assert [line for line in command_lines() if port in line.split('\0')]
-    assert not [line for line in command_lines() if port in line.split('\0')]
+@pytest.mark.parametrize('start', [run_postgresql, run_mariadb, run_rabbitmq])
+def test_a_stopped_server_leaves_no_process(start, tmp_path):
+    before = working_folders()
+    with start(tmp_path):
+        (home,) = {folder for folder in working_folders() - before if '/km-' in folder}
+    assert not [folder for folder in working_folders() if folder.startswith(home)]
 
 
 def test_a_reserved_port_is_still_free_for_the_server_it_is_meant_for():
