@@ -17,6 +17,7 @@ from km.acl import targets
 from km.acl.decision import Policy
 from km.acl.rules import CONTAINERS_GET, RULES, SECRET_GET, SECRETS_GET, NoSuchMethod, Rule
 from km.db.engine import Database
+from km.db.failures import retried
 from km.db.models import CONTAINER, SECRET
 from km.errors import Forbidden, NotFound
 from km.identity import Identity
@@ -81,6 +82,7 @@ class AccessControl:
             return node['rules'][method, False], ids
         return node['rules'][method, True], ids
 
+    @retried
     def _fetch(self, kind: str, ids: dict[str, str], identity: Identity, rule: Rule) -> Row:
         with self._database.statement() as connection:
             return targets.fetch(connection, kind, ids[f'{kind}_id'], identity=identity,

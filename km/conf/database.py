@@ -7,8 +7,9 @@ GROUP = 'database'
 OPTIONS = (
     cfg.StrOpt(
         'connection', secret=True, required=True,
-        help='SQLAlchemy URL of the metadata database: postgresql+psycopg://user:password@host/km '
-             'or sqlite:////var/lib/km/km.sqlite. It holds names, types, owners and rules, never '
+        help='SQLAlchemy URL of the metadata database: postgresql+psycopg://user:password@host/km, '
+             'mysql+pymysql://user:password@host/km (MariaDB; needs km[mysql]) or '
+             'sqlite:////var/lib/km/km.sqlite. It holds names, types, owners and rules, never '
              'a payload or ciphertext.'),
     cfg.IntOpt(
         'max_connections', default=20, min=1,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metadata database: connections from a URL, errors as km's own, the version of its schema."""
-import logging
 import os
+import select
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -10,11 +10,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
 
+from km.db import failures
 from km.errors import Misconfigured, Unavailable
-
-LOG = logging.getLogger(__name__)
 
 _PORTS = {'postgresql': 5432, 'mysql': 3306, 'mariadb': 3306}
 _MIGRATIONS = Path(__file__).parent / 'migrations'
@@ -25,26 +24,33 @@ class Database:
 
     ``statement()`` gives a connection on which every statement commits by itself, which spares a
     request the round trips of a transaction; ``transaction()`` gives one whose statements commit
-    together when the ``with`` block ends, or not at all.
+    together when the ``with`` block ends, or not at all. Both raise ``Unavailable`` when the
+    database does not answer, and ``km.db.failures.Undone``, which is one, when it did nothing.
     """
 
-    def __init__(self, url: str, *, max_connections: int = 20, recycle_seconds: int = 3600):
+    def __init__(self, url: str, *, max_connections: int = 20, recycle_seconds: int = 3600,
+                 wait_seconds: float = 30):
         """Connect to nothing yet.
 
+        :param wait_seconds: how long to wait for one of the connections when all are in use.
         :raises Misconfigured: ``url`` is no database URL, or its driver is not installed.
         """
         try:
             self.engine = sa.create_engine(
-                url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
-                max_overflow=0, pool_recycle=recycle_seconds, pool_use_lifo=True,
-                skip_autocommit_rollback=True)
+                url, isolation_level='AUTOCOMMIT', hide_parameters=True, poolclass=_Pool,
+                pool_size=max_connections, max_overflow=0, pool_timeout=wait_seconds,
+                pool_recycle=recycle_seconds, pool_use_lifo=True, skip_autocommit_rollback=True)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise Misconfigured('[database] connection: it is not a database URL that this km can '
                                 f'use ({type(error).__name__}).') from None
-        event.listen(self.engine, 'handle_error', _unavailable)
+        event.listen(self.engine, 'handle_error', failures.explain)
         sqlite = self.engine.dialect.name == 'sqlite'
         if sqlite:
             event.listen(self.engine, 'connect', _sqlite)
+        else:
+            event.listen(self.engine, 'checkout', _refuse_dead)
+        if self.engine.dialect.name in ('mysql', 'mariadb'):
+            event.listen(self.engine, 'connect', _strict)
         self.statement = self.engine.connect
         self.transaction = self.engine.execution_options(
             isolation_level='SERIALIZABLE' if sqlite else 'READ COMMITTED').begin
@@ -117,13 +123,31 @@ def _script() -> ScriptDirectory:
     return ScriptDirectory.from_config(_alembic())
 
 
-def _unavailable(context) -> None:
-    if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
-            context.sqlalchemy_exception, IntegrityError) and (
-            context.is_disconnect or isinstance(
-                context.sqlalchemy_exception, sa.exc.OperationalError)):
-        LOG.warning('The metadata database failed: %s', context.original_exception)
-        raise Unavailable('The metadata database does not answer.') from None
+class _Pool(sa.QueuePool):
+    """Connections, of which there may be none left."""
+
+    def connect(self) -> sa.PoolProxiedConnection:
+        try:
+            return super().connect()
+        except sa.exc.TimeoutError:
+            raise Unavailable('All connections to the metadata database are in use.') from None
+
+
+def _refuse_dead(connection, _record, _proxy) -> None:
+    """Notice that the server hung up while a connection was idle, without asking it anything.
+
+    An idle connection has nothing to say: if there is something to read, it is the end.
+    """
+    idle = select.poll()
+    idle.register(getattr(connection, '_sock', connection), select.POLLIN)  # PyMySQL's, or psycopg's
+    if idle.poll(0):
+        raise DisconnectionError
+
+
+def _strict(connection, _record) -> None:
+    """Have MariaDB refuse what it would otherwise cut to fit, however the server is set up."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION sql_mode = 'TRADITIONAL'")
 
 
 def _sqlite(connection, _record) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from km.db.models import SECRET_METADATA
 
@@ -33,13 +32,14 @@ def replace(connection: sa.Connection, secret_id: str, pairs: Mapping[str, str])
 
 
 def insert(connection: sa.Connection, secret_id: str, key: str, value: str) -> bool:
-    """Add a pair; False if the key is there already."""
-    try:
-        with connection.begin_nested():
-            connection.execute(
-                SECRET_METADATA.insert(), {'secret_id': secret_id, 'key': key, 'value': value})
-    except IntegrityError:
+    """Add a pair; False if the key is there already.
+
+    Needs a transaction that holds the secret, so that nobody else can add it between the two.
+    """
+    if _there(connection, secret_id, key):
         return False
+    connection.execute(
+        SECRET_METADATA.insert(), {'secret_id': secret_id, 'key': key, 'value': value})
     return True
 
 
@@ -52,6 +52,10 @@ def update(connection: sa.Connection, secret_id: str, key: str, value: str) -> b
 def delete(connection: sa.Connection, secret_id: str, key: str) -> bool:
     """Remove a pair; False if there is no such key."""
     return connection.execute(SECRET_METADATA.delete().where(*_of(secret_id, key))).rowcount == 1
+
+
+def _there(connection: sa.Connection, secret_id: str, key: str) -> bool:
+    return value(connection, secret_id, key) is not None
 
 
 def _of(secret_id: str, key: str) -> tuple[sa.ColumnElement, sa.ColumnElement]:

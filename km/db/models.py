@@ -9,8 +9,10 @@ from sqlalchemy import Column
 from sqlalchemy.dialects import mysql
 
 Time = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
-#: Names, ids and keys compare byte by byte; the other databases do so by default.
-Text = sa.String(255).with_variant(mysql.VARCHAR(255, collation='utf8mb4_bin'), 'mysql', 'mariadb')
+#: Names, ids and keys compare byte by byte, and trailing spaces count; the other databases do so by
+#: default.
+Text = sa.String(255).with_variant(
+    mysql.VARCHAR(255, collation='utf8mb4_nopad_bin'), 'mysql', 'mariadb')
 Id = sa.String(36)
 
 #: The states of a secret. Only an active one exists for clients.

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changing who may read a thing beside its project."""
 from km.db import acls
+from km.db.failures import retried
 from km.errors import NotFound
 from km.lifecycle.context import Context, task
 
 
 @task('{kind}_acls:put_patch')
+@retried
 def put(ctx: Context, *, kind: str, object_id: str, project_access: bool | None,
         users: list[str] | None) -> None:
     """Set an ACL, creating it if there is none.
@@ -21,6 +23,7 @@ def put(ctx: Context, *, kind: str, object_id: str, project_access: bool | None,
 
 
 @task('{kind}_acls:delete', '{kind}_acls:put_patch')
+@retried
 def delete(ctx: Context, *, kind: str, object_id: str) -> None:
     """Remove an ACL: the project may read, nobody else."""
     with ctx.transaction() as connection:

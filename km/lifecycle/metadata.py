@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changing the keys and values that users tie to secrets."""
 from km.db import metadata, secrets
+from km.db.failures import retried
 from km.errors import Conflict, NotFound
 from km.lifecycle.context import Context, task
 
 
 @task('secret_meta:put')
+@retried
 def replace(ctx: Context, *, secret_id: str, pairs: dict[str, str]) -> None:
     """Put ``pairs`` in the place of all there are."""
     with ctx.transaction() as connection:
@@ -14,6 +16,7 @@ def replace(ctx: Context, *, secret_id: str, pairs: dict[str, str]) -> None:
 
 
 @task('secret_meta:post')
+@retried
 def add(ctx: Context, *, secret_id: str, key: str, value: str) -> None:
     """Add a pair.
 
@@ -26,6 +29,7 @@ def add(ctx: Context, *, secret_id: str, key: str, value: str) -> None:
 
 
 @task('secret_meta:put', 'secret_meta:post')
+@retried
 def put(ctx: Context, *, secret_id: str, key: str, value: str, create: bool = False) -> None:
     """Change a value.
 
@@ -42,6 +46,7 @@ def put(ctx: Context, *, secret_id: str, key: str, value: str, create: bool = Fa
 
 
 @task('secret_meta:delete')
+@retried
 def delete(ctx: Context, *, secret_id: str, key: str) -> None:
     """Remove a pair; no error if there is no such key."""
     with ctx.transaction() as connection:

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row
 
 from km.db import consumers, containers, orders, secrets, settings
+from km.db.failures import retried
 from km.errors import NotFound, QuotaExceeded
 from km.lifecycle.context import Context, task
 
@@ -51,6 +52,7 @@ def limit_of(defaults: Mapping[str, int], project: Row | None, resource: str) ->
 
 
 @task('project_quotas:put')
+@retried
 def put(ctx: Context, *, project_id: str, quotas: dict[str, int | None]) -> None:
     """Give a project quotas of its own. What is not named stays; None lets the default hold."""
     with ctx.transaction() as connection:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row
 
 from km.db import acls, consumers, secrets, settings
+from km.db.failures import retried
 from km.db.models import ACTIVE, SECRET
 from km.errors import CannotOpen, Conflict, Invalid, KmError, NotFound, Unavailable
 from km.identity import Identity
@@ -258,6 +259,7 @@ def _insert(ctx: Context, row: dict[str, Any]) -> None:
         secrets.insert(connection, **row)
 
 
+@retried
 def _remove(ctx: Context, secret_id: str) -> None:
     with ctx.transaction() as connection:
         acls.forget(connection, SECRET, secret_id)

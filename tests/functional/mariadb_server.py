@@ -48,6 +48,16 @@ class MariaDB:
             query={'charset': 'utf8mb4'})
         return url.render_as_string(hide_password=False)
 
+    def hang_up(self):
+        """End every connection there is, as a restart or a proxy would."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                'SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()')
+            for number in cursor.fetchall():
+                # One that ends by itself is well.
+                with contextlib.suppress(pymysql.OperationalError):
+                    cursor.execute('KILL %s', number)
+
     def dump(self, name):
         """Give what mariadb-dump writes of the database `name`, as bytes; blobs in hexadecimal."""
         command = [_program('mariadb-dump'), '--no-defaults', '--hex-blob', f'--host={HOST}']

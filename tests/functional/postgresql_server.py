@@ -54,6 +54,13 @@ class PostgreSQL:
         )
         return url.render_as_string(hide_password=False)
 
+    def hang_up(self):
+        """End every connection there is, as a restart or a proxy would."""
+        with self.connect() as connection:
+            connection.execute(
+                'SELECT pg_terminate_backend(pid) FROM pg_stat_activity '
+                "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+
     def dump(self, name):
         """Give what pg_dump writes of the database `name`, as bytes."""
         command = [_postgresql_programs() / 'pg_dump', f'--host={HOST}', f'--port={self.port}']

@@ -5,16 +5,31 @@ Every statement stands alone, so the engine commits each by itself. Statements a
 """
 import contextlib
 import logging
+import select
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+)
 
 from km.interfaces import Unavailable
 
 LOG = logging.getLogger(__name__)
 
+#: The age at which an idle connection is replaced: sooner than servers and firewalls forget it.
+_RECYCLE_SECONDS = 3600
+
 _metadata = sa.MetaData()
+
+#: A project's id, compared byte by byte, as databases other than MariaDB do by default.
+_Project = sa.String(255).with_variant(
+    mysql.VARCHAR(255, collation='utf8mb4_nopad_bin'), 'mysql', 'mariadb')
 
 BLOBS = sa.Table(
     'blobs', _metadata,
@@ -24,7 +39,7 @@ BLOBS = sa.Table(
 )
 PROJECT_KEYS = sa.Table(
     'project_keys', _metadata,
-    sa.Column('project_id', sa.String(255), primary_key=True),
+    sa.Column('project_id', _Project, primary_key=True),
     sa.Column('generation', sa.Integer, primary_key=True, autoincrement=False),
     sa.Column('key_id', sa.String(64), nullable=False, index=True),
     sa.Column('wrapped', sa.LargeBinary(1024), nullable=False),
@@ -73,9 +88,12 @@ def connect(url: str, max_connections: int) -> sa.Engine:
     """
     engine = sa.create_engine(
         url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
-        max_overflow=0, pool_use_lifo=True, skip_autocommit_rollback=True)
+        max_overflow=0, pool_recycle=_RECYCLE_SECONDS, pool_use_lifo=True,
+        skip_autocommit_rollback=True)
     if engine.dialect.name == 'sqlite':
         event.listen(engine, 'connect', _durable)
+    else:
+        event.listen(engine, 'checkout', _refuse_dead)
     try:
         _create_tables(engine)
     except DBAPIError as error:
@@ -90,6 +108,14 @@ def _create_tables(engine: sa.Engine) -> None:
         with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
             return _metadata.create_all(engine)
     return _metadata.create_all(engine)
+
+
+def _refuse_dead(connection, _record, _proxy) -> None:
+    """Notice that the server hung up while a connection was idle, as ``km.db.engine`` does."""
+    idle = select.poll()
+    idle.register(getattr(connection, '_sock', connection), select.POLLIN)  # PyMySQL's, or psycopg's
+    if idle.poll(0):
+        raise DisconnectionError
 
 
 def _unavailable(context) -> None:
