@@ -16,6 +16,8 @@ from km.db import failures
 from km.errors import Misconfigured, Unavailable
 
 _PORTS = {'postgresql': 5432, 'mysql': 3306, 'mariadb': 3306}
+#: What SQLAlchemy calls it, as the URL is written.
+_MARIADB = 'mysql', 'mariadb'
 _MIGRATIONS = Path(__file__).parent / 'migrations'
 
 
@@ -49,7 +51,7 @@ class Database:
             event.listen(self.engine, 'connect', _sqlite)
         else:
             event.listen(self.engine, 'checkout', _refuse_dead)
-        if self.engine.dialect.name in ('mysql', 'mariadb'):
+        if self.engine.dialect.name in _MARIADB:
             event.listen(self.engine, 'connect', _strict)
         self.statement = self.engine.connect
         self.transaction = self.engine.execution_options(
@@ -73,6 +75,9 @@ class Database:
     def upgrade(self) -> None:
         """Bring the schema to the version this km needs; does nothing if it is there."""
         with self.transaction() as connection:
+            if self.engine.dialect.name in _MARIADB:  # the server's default may know no Japanese
+                connection.exec_driver_sql(
+                    'ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin')
             command.upgrade(_alembic(connection), 'head')
 
     def current(self) -> str | None:

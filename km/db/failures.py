@@ -19,7 +19,8 @@ _Answer = TypeVar('_Answer')
 
 #: How databases say that they gave a transaction up for the sake of another: deadlocks, conflicts
 #: and locks waited for in vain, of PostgreSQL (SQLSTATE), MariaDB and SQLite (with its extended codes).
-_GIVEN_UP = {'40001', '40P01', 1205, 1213, 5, 6, 261, 262, 517}
+#: 1305 is the savepoint that is gone because the transaction it was in was given up.
+_GIVEN_UP = {'40001', '40P01', 1205, 1213, 1305, 5, 6, 261, 262, 517}
 
 #: How long work is begun anew, and the longest pause after the first failure, which then doubles.
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 2.0, 0.01

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 
 from km.db import consumers, containers, secrets
+from km.db.failures import retried
 from km.db.models import CONTAINER, SECRET
 from km.errors import Forbidden, NotFound
 from km.lifecycle import quotas
@@ -12,6 +13,7 @@ _TOUCH = {SECRET: secrets.touch, CONTAINER: containers.touch}
 
 
 @task('{kind}_consumers:post')
+@retried
 def register(ctx: Context, *, kind: str, object_id: str, **said: str) -> str:
     """Register a consumer. Once more is no error, takes no room and adds nothing.
 
@@ -31,6 +33,7 @@ def register(ctx: Context, *, kind: str, object_id: str, **said: str) -> str:
 
 
 @task('{kind}_consumers:delete', reread=('project_id',))
+@retried
 def remove(ctx: Context, *, kind: str, object_id: str, project_id: str, **said: str) -> None:
     """Remove a consumer.
 

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from km.db import acls, consumers, containers, secrets
+from km.db.failures import retried
 from km.db.models import CONTAINER
 from km.errors import Conflict, NotFound
 from km.lifecycle import quotas
@@ -13,6 +14,7 @@ from km.lifecycle.context import Context, task
 
 
 @task('containers:post')
+@retried
 def create(ctx: Context, *, name: str | None, container_type: str,
            members: dict[str, str]) -> str:
     """Create a container.
@@ -37,6 +39,7 @@ def create(ctx: Context, *, name: str | None, container_type: str,
 
 
 @task('container_secret:post')
+@retried
 def add(ctx: Context, *, container_id: str, name: str, secret: str) -> None:
     """Add a secret to a container.
 
@@ -58,6 +61,7 @@ def add(ctx: Context, *, container_id: str, name: str, secret: str) -> None:
 
 
 @task('container_secret:delete')
+@retried
 def remove(ctx: Context, *, container_id: str, name: str | None, secret: str) -> None:
     """Remove a secret from a container.
 
@@ -71,6 +75,7 @@ def remove(ctx: Context, *, container_id: str, name: str | None, secret: str) ->
 
 
 @task('container:delete')
+@retried
 def delete(ctx: Context, *, container_id: str) -> None:
     """Delete a container, its ACL and its consumers; its secrets stay.
 

@@ -242,6 +242,7 @@ def _deposit(ctx: Context, row: dict[str, Any], payload: bytes) -> Deposit:
         secret_id=row['id'], project_id=row['project_id'], payload=payload))
 
 
+@retried
 def _insert(ctx: Context, row: dict[str, Any]) -> None:
     """Add a secret, if there is room. A project that was never given a quota or a store of its own,
     as most never are, costs one statement; of another one ``row`` gets the store it prefers.

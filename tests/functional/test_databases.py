@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What km makes of real databases that hang up, deadlock, or are not there."""
+import contextlib
 import threading
 import time
 import uuid
@@ -102,7 +103,8 @@ def test_a_transaction_that_loses_its_connection_before_its_commit_is_done_anew(
     assert values(database) == [1, 1]
 
 
-def test_of_two_transactions_in_a_deadlock_both_are_done_in_the_end(database):
+@pytest.mark.parametrize('nested', [False, True])
+def test_of_two_transactions_in_a_deadlock_both_are_done_in_the_end(database, nested):
     both, begun = threading.Barrier(2), []
 
     @retried
@@ -112,7 +114,8 @@ def test_of_two_transactions_in_a_deadlock_both_are_done_in_the_end(database):
             add_one(connection, first)
             if len(begun) <= 2:
                 both.wait(10)
-            add_one(connection, second)
+            with connection.begin_nested() if nested else contextlib.nullcontext():
+                add_one(connection, second)
 
     threads = [threading.Thread(target=work, args=order) for order in ((1, 2), (2, 1))]
     for thread in threads:
@@ -128,6 +131,17 @@ def test_the_migrations_make_the_tables_that_the_models_declare(database):
     with database.engine.connect() as connection:
         found = compare_metadata(MigrationContext.configure(connection), METADATA)
     assert [change for change in found if change[1].name != 'numbers'] == []
+
+
+def test_every_text_of_km_on_mariadb_is_unicode_and_compares_byte_by_byte(mariadb):
+    database = Database(mariadb.create_database(f'km_{uuid.uuid4().hex}'))
+    database.upgrade()
+    with database.statement() as connection:
+        found = connection.exec_driver_sql(
+            'SELECT DISTINCT collation_name FROM information_schema.columns '
+            'WHERE table_schema = DATABASE() AND collation_name IS NOT NULL').scalars().all()
+    assert found == ['utf8mb4_nopad_bin']
+    database.close()
 
 
 #: To a language they are one name, to km they are not.
