@@ -242,7 +242,6 @@ def _deposit(ctx: Context, row: dict[str, Any], payload: bytes) -> Deposit:
         secret_id=row['id'], project_id=row['project_id'], payload=payload))
 
 
-@retried
 def _insert(ctx: Context, row: dict[str, Any]) -> None:
     """Add a secret, if there is room. A project that was never given a quota or a store of its own,
     as most never are, costs one statement; of another one ``row`` gets the store it prefers.
@@ -253,6 +252,11 @@ def _insert(ctx: Context, row: dict[str, Any]) -> None:
         with ctx.statement() as connection:
             if secrets.insert_unless_settled(connection, **row):
                 return
+    _insert_with_room(ctx, row)
+
+
+@retried
+def _insert_with_room(ctx: Context, row: dict[str, Any]) -> None:
     with ctx.transaction() as connection:
         project = quotas.require_room(ctx, connection, secrets=1)
         if 'store' in row:
