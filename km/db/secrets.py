@@ -50,7 +50,8 @@ _INSERT = SECRETS.insert()
 _INSERT_UNLESS_SETTLED = SECRETS.insert().from_select(
     [column.name for column in _columns],
     sa.select(*(bindparam(column.name, None, column.type) for column in _columns)).where(
-        ~sa.exists().where(PROJECT_SETTINGS.c.project_id == bindparam('project_id'))))
+        ~sa.exists().where(PROJECT_SETTINGS.c.project_id == bindparam('project_id')))).execution_options(
+            preserve_rowcount=True)  # psycopg's cursor forgets it otherwise
 _ACTIVATE = SECRETS.update().where(_of_intent, _columns.status == STORING)
 _CLAIM_PAYLOAD = SECRETS.update().where(
     _of_id, _columns.status == ACTIVE, _columns.reference.is_(None), _no_intent)
