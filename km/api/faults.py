@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from webob.util import status_reasons
 
 from km import errors
@@ -83,6 +84,9 @@ class Faults:
             code, description, headers = int(status[:3]), None, _kept(headers)
         except errors.KmError as error:
             code, description, headers = _known(error, environ)
+        except NoConnectionFree:
+            code, description, headers = _known(errors.Unavailable(
+                'All connections to the metadata database are in use.'), environ)
         except Exception:
             LOG.exception('Request %s failed in a way nobody foresaw.',
                           environ.get('openstack.request_id', '-'))

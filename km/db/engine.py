@@ -13,7 +13,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
 
 from km.db import failures
-from km.errors import Misconfigured, Unavailable
+from km.errors import Misconfigured
 
 _PORTS = {'postgresql': 5432, 'mysql': 3306, 'mariadb': 3306}
 #: What SQLAlchemy calls it, as the URL is written.
@@ -27,7 +27,8 @@ class Database:
     ``statement()`` gives a connection on which every statement commits by itself, which spares a
     request the round trips of a transaction; ``transaction()`` gives one whose statements commit
     together when the ``with`` block ends, or not at all. Both raise ``Unavailable`` when the
-    database does not answer, and ``km.db.failures.Undone``, which is one, when it did nothing.
+    database does not answer, ``km.db.failures.Undone``, which is one, when it did nothing, and
+    SQLAlchemy's ``TimeoutError`` when all connections are in use, which the outermost rooms know.
     """
 
     def __init__(self, url: str, *, max_connections: int = 20, recycle_seconds: int = 3600,
@@ -39,9 +40,9 @@ class Database:
         """
         try:
             self.engine = sa.create_engine(
-                url, isolation_level='AUTOCOMMIT', hide_parameters=True, poolclass=_Pool,
-                pool_size=max_connections, max_overflow=0, pool_timeout=wait_seconds,
-                pool_recycle=recycle_seconds, pool_use_lifo=True, skip_autocommit_rollback=True)
+                url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
+                max_overflow=0, pool_timeout=wait_seconds, pool_recycle=recycle_seconds,
+                pool_use_lifo=True, skip_autocommit_rollback=True)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise Misconfigured('[database] connection: it is not a database URL that this km can '
                                 f'use ({type(error).__name__}).') from None
@@ -126,16 +127,6 @@ def _alembic(connection: sa.Connection | None = None) -> Config:
 
 def _script() -> ScriptDirectory:
     return ScriptDirectory.from_config(_alembic())
-
-
-class _Pool(sa.QueuePool):
-    """Connections, of which there may be none left."""
-
-    def connect(self) -> sa.PoolProxiedConnection:
-        try:
-            return super().connect()
-        except sa.exc.TimeoutError:
-            raise Unavailable('All connections to the metadata database are in use.') from None
 
 
 def _refuse_dead(connection, _record, _proxy) -> None:

@@ -4,7 +4,9 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from km.errors import KmError, Unexpected
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+
+from km.errors import KmError, Unavailable, Unexpected
 from km.lifecycle import (  # noqa: F401  importing them fills TASKS
     acls,
     consumers,
@@ -40,6 +42,8 @@ class Dispatcher:
             return envelope.pack_answer(answer)
         except KmError as error:
             return envelope.pack_error(error)
+        except NoConnectionFree:
+            return envelope.pack_error(Unavailable('All connections to a database are in use.'))
         except Exception:
             LOG.exception('Task %s failed in a way nobody foresaw.', name)
             return envelope.pack_error(Unexpected('The worker failed.'))

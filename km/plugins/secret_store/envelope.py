@@ -116,7 +116,7 @@ class EnvelopeStore(SecretStore, Inventory):
         blob = sealing.seal(
             request.payload, project_key=key, generation=generation,
             bound_to=sealing.binding(request.project_id, request.secret_id, version))
-        with self._connection() as connection:
+        with self._database.connect() as connection:
             connection.execute(ciphertexts.INSERT, {
                 'secret_id': request.secret_id, 'version': version, 'blob': blob})
         return {'version': version}
@@ -153,7 +153,7 @@ class EnvelopeStore(SecretStore, Inventory):
         """
         newest, done = self.wrap(os.urandom(sealing.KEY_BYTES), b'km-check').key_id, 0
         while True:
-            with self._connection() as connection:
+            with self._database.connect() as connection:
                 rows = connection.execute(
                     ciphertexts.KEYS_NOT_UNDER, {'key_id': newest, 'page': _REWRAP_PAGE}).all()
             if not rows:
@@ -210,22 +210,16 @@ class EnvelopeStore(SecretStore, Inventory):
                     f'[secret_store:{self.name}] its database holds keys sealed by master key '
                     f'{row.key_id}, which does not fit or is not configured.') from None
 
-    def _connection(self) -> sa.Connection:
-        try:
-            return self._database.connect()
-        except sa.exc.TimeoutError:
-            raise Unavailable('All connections of the secret store are in use.') from None
-
     def _one(self, statement: Any, **values: Any) -> sa.Row | None:
-        with self._connection() as connection:
+        with self._database.connect() as connection:
             return connection.execute(statement, values).first()
 
     def _all(self, statement: Any, **values: Any) -> Sequence[sa.Row]:
-        with self._connection() as connection:
+        with self._database.connect() as connection:
             return connection.execute(statement, values).all()
 
     def _run(self, statement: Any, **values: Any) -> int:
-        with self._connection() as connection:
+        with self._database.connect() as connection:
             return connection.execute(statement, values).rowcount
 
 

@@ -3,13 +3,25 @@
 import sqlite3
 
 import pytest
+from sqlalchemy.exc import TimeoutError
 from webob import Request, Response
 
 from km import errors
 from km.acl.rules import RULES
 from km.api.faults import STATUS, Faults
+from km.db.engine import Database
 
 POST = next(rule for rule in RULES if rule.action == 'secrets:post')
+
+
+@pytest.fixture
+def no_connection_free(folder):
+    """What a database raises that has as many requests as connections."""
+    database = Database(f'sqlite:///{folder}/km.sqlite', max_connections=1, wait_seconds=0.01)
+    with database.statement(), pytest.raises(TimeoutError) as failure:
+        database.statement()
+    database.close()
+    return failure.value
 
 
 def answer(failure):
@@ -93,3 +105,9 @@ def test_a_metadata_database_that_is_away_is_503(house, ann, folder):
     with sqlite3.connect(folder / 'km.sqlite') as rows:
         rows.execute('ALTER TABLE secrets RENAME TO elsewhere')
     assert ann.get(path).status_int == 503
+
+
+def test_too_few_connections_are_a_reason_to_ask_again(no_connection_free):
+    told = answer(no_connection_free)
+    assert (told.status_int, told.headers['Retry-After']) == (503, '5')
+    assert 'in use' in told.json['description']

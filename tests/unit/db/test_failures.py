@@ -74,10 +74,3 @@ def test_what_may_have_been_done_is_not_done_again():
     with pytest.raises(Unavailable):
         work()
     assert begun == [1]
-
-
-def test_no_connection_left_is_unavailable(folder):
-    database = Database(f'sqlite:///{folder}/km.sqlite', max_connections=1, wait_seconds=0.01)
-    with database.statement(), pytest.raises(Unavailable, match='in use'):
-        database.statement()
-    database.close()

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy.exc
 
 from km import errors
 from km.identity import Identity
@@ -83,6 +84,13 @@ def test_a_bug_is_logged_and_its_words_do_not_cross(worker, task, caplog):
     assert 'words of the bug' not in failure.value.sentence
     assert 'words of the bug' in caplog.text
     assert 'test.task' in caplog.text
+
+
+def test_a_pool_without_a_free_connection_is_unavailable(worker, task):
+    def fail(ctx):
+        raise sqlalchemy.exc.TimeoutError('QueuePool limit of size 1 reached')
+    with pytest.raises(errors.Unavailable, match='in use'):
+        worker.call(task(fail), ANN)
 
 
 def test_an_answer_that_cannot_cross_is_a_bug_too(worker, task):
