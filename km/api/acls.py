@@ -7,7 +7,7 @@ import pecan
 from webob import Response
 
 from km.api import body, schemas
-from km.api.resource import HouseResource, shown, verb
+from km.api.resource import SharedResource, shown, verb
 from km.db import acls as rows
 from km.lifecycle import acls
 
@@ -28,7 +28,7 @@ ACL = {
 _require_acl = schemas.validator('ACL', ACL)
 
 
-class Acl(HouseResource):
+class Acl(SharedResource):
     """``.../acl``"""
 
     @verb

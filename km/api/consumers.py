@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from webob import Response
 
 from km.api import body, containers, query, schemas, secrets
-from km.api.resource import HouseResource, shown, verb
+from km.api.resource import SharedResource, shown, verb
 from km.db import consumers as rows
 from km.db.models import ACTIVE, CONTAINER, SECRET
 from km.errors import NotFound
@@ -38,7 +38,7 @@ _FIELDS = {
 _SHOWN_NOW = {SECRET: secrets.shown_now, CONTAINER: containers.shown_now}
 
 
-class Consumers(HouseResource):
+class Consumers(SharedResource):
     """``.../consumers``"""
 
     @verb
@@ -78,7 +78,7 @@ class Consumers(HouseResource):
             pecan.request.environ, f'{self.kind}s', object_id, 'consumers', *rest)
 
 
-class Consumer(HouseResource):
+class Consumer(SharedResource):
     """``.../consumers/{consumer_id}``"""
 
     @verb

@@ -126,16 +126,22 @@ class House:
 
 
 class HouseResource(Resource):
-    """A resource with the means to do something.
+    """A resource with the means to do something."""
 
-    :param kind: of what it is, where secrets and containers have the same: its verbs call the id
-        of the secret or container ``object_id``.
+    def __init__(self, house: House, **tree: Any):
+        super().__init__(**tree)
+        self.house, self.links, self.call = house, house.links, house.worker.call
+
+
+class SharedResource(HouseResource):
+    """A resource that secrets and containers have alike.
+
+    :param kind: of what this one is; its verbs call the id of that ``object_id``.
     """
 
-    def __init__(self, house: House, *, kind: str = '', **tree: Any):
-        super().__init__(**tree)
+    def __init__(self, house: House, *, kind: str, **tree: Any):
+        super().__init__(house, **tree)
         self.kind = kind
-        self.house, self.links, self.call = house, house.links, house.worker.call
 
 
 def shown(body: Any, status: int = 200) -> Response:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of resources, and the Pecan application around it."""
-from typing import Any
-
 import pecan
 from webob import Response
 
@@ -54,7 +52,7 @@ def tree(house: House) -> Resource:
     return Resource(v1=V1(house, **collections))
 
 
-def _of_either(house: House, kind: str) -> dict[str, Any]:
+def _of_either(house: House, kind: str) -> dict[str, Resource]:
     """What secrets and containers have alike."""
     return {
         'acl': acls.Acl(house, kind=kind),

@@ -31,7 +31,7 @@ def verbs(resource):
 def routes(resource, path=()):
     """Each (method, path) below a resource, with the ids that its verb takes in their order.
 
-    The ``object_id`` of a resource of some kind is the id of a thing of that kind.
+    The ``object_id`` of a shared resource is the id of a thing of its kind.
     """
     for name in verbs(resource):
         arguments = [f'{resource.kind}_id' if argument == 'object_id' else argument

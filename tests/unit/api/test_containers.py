@@ -68,8 +68,7 @@ def test_the_secrets_of_a_typed_container_have_the_names_of_its_type(ann, kind, 
 
 @pytest.mark.parametrize('body', [
     {}, {'type': 'dsa'}, {'type': 'Generic'}, {'type': None}, {'type': ''},
-    {'type': 'generic', 'name': 5},
-    {'type': 'generic', 'name': 'x' * 256}, {'type': 'generic', 'secret_refs': None},
+    {'type': 'generic', 'name': 5}, {'type': 'generic', 'name': 'x' * 256}, {'type': 'generic', 'secret_refs': None},
     {'type': 'generic', 'secret_refs': {}}, {'type': 'generic', 'secret_refs': ['x']},
     {'type': 'generic', 'secret_refs': [{}]}, {'type': 'generic', 'secret_refs': [{'name': 'x'}]},
     {'type': 'generic', 'secret_refs': [{'secret_ref': None}]},
@@ -140,90 +139,6 @@ def test_what_a_colleague_keeps_private_may_be_named_but_is_not_shown_by_that(an
     assert bob.get(private + '/payload').status_int == 403
 
 
-def test_a_secret_is_added_removed_and_added_again(ann, clock):
-    path, secret = ann.container(name='box'), ann.secret()
-    clock.forward(seconds=1)
-    for _ in range(2):
-        added = ann.post(path + '/secrets', ref(secret, 'it'))
-        assert (added.status_int, added.json) == (
-            201, {'container_ref': f'http://km.test:9311{path}'})
-        assert added.headers['Location'] == added.json['container_ref']
-        assert members(ann, path) == {'it': secret}
-        assert ann.get(path).json['updated'] == '2030-01-01T12:00:01.123456'
-        removed = ann.delete(path + '/secrets', json=ref(secret, 'it'))
-        assert (removed.status_int, removed.body) == (204, b'')
-        assert members(ann, path) == {}
-    assert ann.get(secret).status_int == 200
-
-
-def test_a_secret_and_a_name_are_added_once(ann):
-    secret, other = ann.secret(), ann.secret()
-    path = ann.container({'it': secret})
-    for wrong in (ref(secret), ref(secret, 'other'), ref(other, 'it')):
-        assert ann.post(path + '/secrets', wrong).status_int == 409
-    assert members(ann, path) == {'it': secret}
-    assert ann.post(path + '/secrets', ref(other)).status_int == 201
-    assert ann.post(path + '/secrets', ref(ann.secret())).status_int == 409
-
-
-def test_a_secret_that_is_not_there_cannot_be_added(ann, eve):
-    path = ann.container()
-    for missing in (eve.secret(), f'/v1/secrets/{UNKNOWN}'):
-        refused = ann.post(path + '/secrets', ref(missing, 'x'))
-        assert (refused.status_int, refused.json['description']) == (
-            404, "Not Found. Secret provided doesn't exist.")
-
-
-def test_only_what_is_in_a_container_can_be_removed(ann):
-    secret = ann.secret()
-    path = ann.container({'it': secret})
-    for wrong in (ref(ann.secret()), ref(secret, 'other'), ref(f'/v1/secrets/{UNKNOWN}')):
-        refused = ann.delete(path + '/secrets', json=wrong)
-        assert refused.status_int == 404
-        assert 'Secret provided is not in the container' in refused.json['description']
-    assert ann.delete(path + '/secrets', json=ref(secret)).status_int == 204
-
-
-@pytest.mark.parametrize('method', ['POST', 'DELETE'])
-def test_a_typed_container_is_never_changed(ann, method):
-    certificate = ann.secret()
-    path = ann.container({'certificate': certificate}, type='certificate')
-    refused = ann.ask(method, path + '/secrets', json=ref(certificate, 'certificate'))
-    assert refused.status_int == 400
-    assert "Only 'generic' containers can be modified." in refused.json['description']
-    assert members(ann, path) == {'certificate': certificate}
-
-
-@pytest.mark.parametrize('body', [{}, {'secret_ref': None}, {'secret_ref': UNKNOWN, 'name': 5}])
-@pytest.mark.parametrize('method', ['POST', 'DELETE'])
-def test_a_change_that_cannot_be_is_refused(ann, method, body):
-    refused = ann.ask(method, ann.container() + '/secrets', json=body)
-    assert refused.status_int == 400
-    assert "schema 'ContainerSecret'" in refused.json['description']
-
-
-def test_what_is_to_be_removed_is_said_in_json(ann):
-    assert ann.delete(ann.container() + '/secrets').status_int == 415
-
-
-def test_a_deleted_secret_is_in_no_container_any_more(ann):
-    gone, stays = ann.secret(), ann.secret()
-    path = ann.container({'public_key': gone, 'private_key': stays}, type='rsa')
-    assert ann.delete(gone).status_int == 204
-    assert members(ann, path) == {'private_key': stays}
-    assert len(ann.get('/v1/containers').json['containers'][0]['secret_refs']) == 1
-
-
-def test_an_expired_secret_is_in_no_container_and_its_name_is_free_before_any_sweep(ann, clock):
-    path = ann.container({'it': ann.secret(expiration='2030-01-01T12:01')})
-    clock.forward(minutes=2)
-    assert members(ann, path) == {}
-    assert ann.get('/v1/containers').json['containers'][0]['secret_refs'] == []
-    follower = ann.secret()
-    assert ann.post(path + '/secrets', ref(follower, 'it')).status_int == 201
-    assert members(ann, path) == {'it': follower}
-
-
 def test_a_deleted_container_leaves_its_secrets(ann):
     secret = ann.secret()
     path = ann.container({'it': secret})
@@ -270,60 +185,6 @@ def test_an_acl_of_a_container_lets_read_it_and_not_its_secrets(ann, eve):
     assert eve.get(secret).status_int == 403
     assert eve.get(path + '/acl').status_int == 403
     assert eve.delete(path).status_int == 403
-
-
-def names(client, query=''):
-    return [container['name'] for container in client.get(f'/v1/containers?{query}').json['containers']]
-
-
-def test_private_containers_of_colleagues_are_not_listed(ann, bob, admin, clock):
-    for name, read in (('open', {'users': []}), ('private', {'project-access': False}),
-                       ('shared', {'project-access': False, 'users': ['bob']})):
-        clock.forward(seconds=1)
-        ann.put(ann.container(name=name) + '/acl', {'read': read})
-    assert names(ann) == names(admin) == ['open', 'private', 'shared']
-    assert names(bob) == ['open', 'shared']
-    assert bob.get('/v1/containers?limit=1').json['total'] == 2
-
-
-@pytest.mark.parametrize(('query', 'found'), [
-    ('', 'abcde'), ('name=b', 'b'), ('name=B', ''), ('name=%25', 'abcde'), ('type=rsa', 'b'),
-    ('type=generic&name=a', 'a'), ('type=generic&name=b', ''), ('type=nonesuch', ''),
-    ('colour=x', 'abcde'), ('limit=2', 'ab'), ('limit=2&offset=3', 'de'), ('offset=9', '')])
-def test_filters_and_pages(ann, clock, query, found):
-    keys = {'public_key': ann.secret(None), 'private_key': ann.secret(None)}
-    for name in 'abcde':
-        clock.forward(seconds=1)
-        ann.container(keys, name=name, type='rsa' if name == 'b' else 'generic')
-    assert names(ann, query) == list(found)
-
-
-def test_links_lead_through_all_pages_with_the_filters(ann):
-    secrets = {name: ann.secret(None) for name in 'abc'}
-    for number in range(12):
-        ann.container(secrets if number % 2 else {}, name='x & y')
-    ann.container(name='other')
-    seen, url = [], '/v1/containers?name=x+%26+y&limit=5'
-    while url:
-        page = ann.get(url).json
-        seen.append([container['container_ref'] for container in page['containers']])
-        url = page.get('next')
-        assert page['total'] == 12
-    assert [len(refs) for refs in seen] == [5, 5, 2]
-    assert len({ref for refs in seen for ref in refs}) == 12
-    assert page['previous'].startswith('http://km.test:9311/v1/containers?name=x+%26+y&')
-
-
-def test_a_container_in_a_list_is_as_it_is_alone(ann, clock):
-    for number in range(3):
-        clock.forward(seconds=1)
-        path = ann.container({name: ann.secret(None) for name in 'cab'[:number]}, name=str(number))
-        for consumer in range(number):
-            ann.post(path + '/consumers', {'name': f'{consumer}', 'URL': f'http://{number}'})
-    listed = ann.get('/v1/containers').json['containers']
-    assert listed == [ann.get(container['container_ref']).json for container in listed]
-    assert [len(container['secret_refs']) for container in listed] == [0, 1, 2]
-    assert [len(container['consumers']) for container in listed] == [0, 1, 2]
 
 
 def test_a_project_has_no_more_containers_than_its_quota(folder, clock):
