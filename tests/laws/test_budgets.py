@@ -14,6 +14,7 @@ import km
 HOUSE = Path(km.__file__).parent
 MOST_FILES = 18
 MOST_CHANGES = 24
+V1_1 = {'OpenStack_API_Version': 'key-manager 1.1'}
 
 
 @pytest.fixture
@@ -86,6 +87,72 @@ def test_a_list_of_any_length_is_read_with_two(ann, asked, query):
         ann.put(ann.secret(None, name='disk') + '/acl', {'read': {'users': ['ann', 'bob']}})
     assert asked('GET', f'/v1/secrets?limit=3{query}') == (2, 0)
     assert asked('GET', f'/v1/secrets?limit=30{query}') == (2, 0)
+
+
+@pytest.fixture
+def consumed(ann):
+    """What adds consumers to a secret or a container at a path."""
+    said = {'secrets': {'service': 's', 'resource_type': 't'}, 'containers': {'name': 's'}}
+
+    def consume(path, times):
+        for number in range(times):
+            kind = path.split('/')[2]
+            answer = ann.post(path + '/consumers', {
+                **said[kind], 'resource_id' if kind == 'secrets' else 'URL': str(number)})
+            assert answer.status_int == 200
+        return path
+
+    return consume
+
+
+def test_a_list_of_secrets_with_their_consumers_is_read_with_two(ann, asked, consumed):
+    for number in range(12):
+        consumed(ann.secret(None), number % 4)
+    for limit in (3, 12):
+        assert asked('GET', f'/v1/secrets?limit={limit}', **V1_1) == (2, 0)
+    assert asked('GET', '/v1/secrets?limit=100', **V1_1) == (1, 0)
+
+
+def test_a_secret_with_its_consumers_is_read_with_two(ann, asked, consumed):
+    assert asked('GET', consumed(ann.secret(), 12), **V1_1) == (2, 0)
+
+
+def test_a_list_of_containers_is_read_with_two_whatever_is_in_them(ann, asked, consumed):
+    secrets = {str(number): ann.secret(None) for number in range(12)}
+    for number in range(12):
+        consumed(ann.container(dict(list(secrets.items())[:number])), number % 4)
+    for limit in (3, 12):
+        assert asked('GET', f'/v1/containers?limit={limit}') == (2, 0)
+    assert asked('GET', '/v1/containers?limit=100') == (1, 0)
+
+
+def test_a_container_is_read_with_two_whatever_is_in_it(ann, asked, consumed):
+    path = consumed(ann.container({str(number): ann.secret(None) for number in range(12)}), 12)
+    assert asked('GET', path) == (2, 0)
+
+
+def test_a_container_is_created_with_four_and_deleted_with_four(ann, asked):
+    refs = [{'name': str(number), 'secret_ref': f'http://km.test:9311{ann.secret(None)}'}
+            for number in range(12)]
+    body = {'type': 'generic', 'secret_refs': refs}
+    assert asked('POST', '/v1/containers', json=body, status=201) == (4, 0)
+    assert asked('DELETE', ann.container(), status=204) == (4, 0)
+
+
+def test_a_list_of_consumers_is_read_with_three_one_of_them_for_the_acl(ann, asked, consumed):
+    for path in (consumed(ann.secret(), 12), consumed(ann.container(), 12)):
+        assert asked('GET', f'{path}/consumers?limit=3') == (3, 0)
+        assert asked('GET', f'{path}/consumers?limit=100') == (2, 0)
+
+
+def test_a_consumer_is_registered_with_four_beside_what_is_answered(ann, asked, consumed):
+    for path, body, answer in (
+            (consumed(ann.secret(), 12), {'service': 's', 'resource_type': 't', 'resource_id': 'x'}, 2),
+            (consumed(ann.container(), 12), {'name': 's', 'URL': 'x'}, 1)):
+        # ACL, row, is it there, is there room, insert; then what is answered.
+        assert asked('POST', path + '/consumers', json=body) == (1 + 4 + answer, 0)
+        assert asked('POST', path + '/consumers', json=body) == (1 + 2 + answer, 0)
+        assert asked('DELETE', path + '/consumers', json=body) == (1 + 3 + answer, 0)
 
 
 @pytest.mark.parametrize('query', ['', '&acl_only=true', '&name=nothing'])

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ACLs of secrets, contract section 6. What they allow is tested in ``tests/unit/acl``."""
+"""ACLs of secrets and containers, contract section 6. What they allow: ``tests/unit/acl``."""
 import pytest
 
 
-@pytest.fixture
-def path(ann):
-    return f'{ann.secret()}/acl'
+@pytest.fixture(params=['secret', 'container'])
+def path(ann, request):
+    return f'{ann.secret() if request.param == "secret" else ann.container()}/acl'
 
 
 def test_without_an_acl_the_project_may_read(ann, path):
@@ -72,7 +72,7 @@ def test_post_is_no_way_to_make_one(ann, path):
     assert refused.headers['Allow'] == 'DELETE, GET, PATCH, PUT'
 
 
-def test_a_change_shows_in_the_secrets_updated(ann, path, clock):
+def test_a_change_shows_in_what_it_is_of(ann, path, clock):
     clock.forward(seconds=1)
     ann.put(path, {'read': {'users': ['bob']}})
     assert ann.get(path.removesuffix('/acl')).json['updated'] == '2030-01-01T12:00:01.123456'

@@ -2,17 +2,7 @@
 """Secrets in containers: added, removed, and gone; contract section 7."""
 import pytest
 
-UNKNOWN = '5a8b8f0d-7e6a-4c9d-9e57-3f1f2b1c0d11'
-
-
-def members(client, path):
-    """The paths of the secrets in a container, by name."""
-    return {ref['name']: ref['secret_ref'].removeprefix('http://km.test:9311')
-            for ref in client.get(path).json['secret_refs']}
-
-
-def ref(path, name=None):
-    return {'secret_ref': f'http://km.test:9311{path}', **({'name': name} if name else {})}
+from tests.unit.api.test_containers import UNKNOWN, members, ref
 
 
 def test_a_secret_is_added_removed_and_added_again(ann, clock):

@@ -68,8 +68,9 @@ def test_the_secrets_of_a_typed_container_have_the_names_of_its_type(ann, kind, 
 
 @pytest.mark.parametrize('body', [
     {}, {'type': 'dsa'}, {'type': 'Generic'}, {'type': None}, {'type': ''},
-    {'type': 'generic', 'name': 5}, {'type': 'generic', 'name': 'x' * 256}, {'type': 'generic', 'secret_refs': None},
-    {'type': 'generic', 'secret_refs': {}}, {'type': 'generic', 'secret_refs': ['x']},
+    {'type': 'generic', 'name': 5}, {'type': 'generic', 'name': 'x' * 256},
+    {'type': 'generic', 'secret_refs': None}, {'type': 'generic', 'secret_refs': {}},
+    {'type': 'generic', 'secret_refs': ['x']},
     {'type': 'generic', 'secret_refs': [{}]}, {'type': 'generic', 'secret_refs': [{'name': 'x'}]},
     {'type': 'generic', 'secret_refs': [{'secret_ref': None}]},
     {'type': 'generic', 'secret_refs': [{'secret_ref': UNKNOWN, 'name': 'x' * 256}]},
