@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 GROUND = {'errors', 'identity'}
 #: Each room, and what it may import beside itself: rooms, or single modules of a room.
 FLOORS = {
+    'client':     set(),  # runs on users' machines
     'errors':     set(),
     'identity':   set(),
     'interfaces': {'errors'},
@@ -27,11 +28,12 @@ FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'registry', 'db', 'acl', 'inte
 FLOORS['wsgi'] = {'deploy'} | FLOORS['deploy']
 # A command may be about one plugin: `km-manage kek create`, `km-manage rewrap`.
 FLOORS['cmd'] = {'plugins.secret_store'} | FLOORS['wsgi']
-FLOORS['testing'] = set(FLOORS) - {'testing'}
+FLOORS['testing'] = set(FLOORS) - {'client', 'testing'}
 
 #: Libraries that one module, or a room, keeps for itself.
 KEPT = {'stevedore': ('km.registry',), 'pecan': ('km.api',), 'msgpack': ('km.worker.envelope',),
-        'alembic': ('km.db',), 'keystonemiddleware': ('km.api.authentication',)}
+        'alembic': ('km.db',), 'keystonemiddleware': ('km.api.authentication',),
+        'osc_lib': ('km.client',), 'openstackclient': ('km.client.project',)}
 
 
 def name_of(path: Path) -> str:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack secret store list|get preferred|set preferred|unset preferred``.
+
+(``openstack secret store`` alone is the stock plugin's: it creates a secret.)
+"""
+from osc_lib.command import command
+from osc_lib.exceptions import CommandError
+
+from km.client import project
+from km.client.service import Service, id_of
+
+_COLUMNS = {
+    'Store href': 'secret_store_ref', 'Name': 'name', 'Status': 'status',
+    'Global default': 'global_default', 'Secret store plugin': 'secret_store_plugin',
+    'Crypto plugin': 'crypto_plugin'}
+_PREFERRED = '/secret-stores/preferred'
+
+
+class ListStores(command.Lister):
+    """List the secret stores of this cloud"""
+
+    def take_action(self, parsed_args):
+        stores = self.app.client_manager.km.get('/secret-stores')['secret_stores']
+        return tuple(_COLUMNS), [_row(store) for store in stores]
+
+
+class GetPreferred(command.ShowOne):
+    """Show the secret store that a project prefers for new secrets"""
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        project.add_options(parser, 'Show what this project prefers')
+        return parser
+
+    def take_action(self, parsed_args):
+        clients = self.app.client_manager
+        store = clients.km.get(_PREFERRED, project_id=project.asked_id(clients, parsed_args))
+        return tuple(_COLUMNS), _row(store)
+
+
+class SetPreferred(command.Command):
+    """Have new secrets of a project kept in a secret store; those it has stay where they are"""
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument('store', metavar='<store>', help='Secret store (name, href or ID)')
+        project.add_options(parser, 'Set it for this project')
+        return parser
+
+    def take_action(self, parsed_args):
+        clients = self.app.client_manager
+        project_id = project.asked_id(clients, parsed_args)
+        store_id = _find(clients.km, parsed_args.store)
+        clients.km.post(f'/secret-stores/{store_id}/preferred', project_id=project_id)
+
+
+class UnsetPreferred(command.Command):
+    """Have new secrets of a project kept in the default secret store again"""
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        project.add_options(parser, 'Unset it for this project')
+        return parser
+
+    def take_action(self, parsed_args):
+        clients = self.app.client_manager
+        project_id = project.asked_id(clients, parsed_args)
+        store = clients.km.get(_PREFERRED, project_id=project_id)
+        clients.km.delete(f'/secret-stores/{id_of(store["secret_store_ref"])}/preferred',
+                          project_id=project_id)
+
+
+def _row(store: dict) -> tuple:
+    return tuple(store.get(field) for field in _COLUMNS.values())
+
+
+def _find(service: Service, asked: str) -> str:
+    """The id of a store that is named by name, reference or id.
+
+    :raises CommandError: no store is named so, or several are.
+    """
+    stores = service.get('/secret-stores')['secret_stores']
+    named = [id_of(store['secret_store_ref']) for store in stores if store['name'] == asked]
+    if len(named) > 1:
+        raise CommandError(f"Several secret stores are named '{asked}'; use an ID.")
+    return named[0] if named else _with_id(asked, stores)
+
+
+def _with_id(asked: str, stores: list[dict]) -> str:
+    for store in stores:
+        store_id = id_of(store['secret_store_ref'])
+        if asked in (store_id, store['secret_store_ref']):
+            return store_id
+    raise CommandError(f"There is no secret store '{asked}'.")

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``openstack`` command with the stock plugin and ours in it, against a real km.
+
+Against the quick start with an empty home and nothing but its openrc; behind Keystone as users of
+projects that have names.
+"""
+import json
+import subprocess
+import uuid
+
+import pytest
+
+from tests.functional.assertions import standalone_only, with_keystone
+from tests.functional.keystone_server import DOMAIN, REGION
+from tests.functional.km_server import environment, new_text, program
+
+
+@pytest.fixture
+def openstack(km, tmp_path):
+    """Runs ``openstack``; gives what it prints, or what it complains of if it must fail."""
+    def run(*arguments, who='alpha-member', status=0):
+        done = subprocess.run(
+            [program('openstack'), *arguments], cwd=tmp_path, capture_output=True, text=True,
+            env=environment(HOME=str(tmp_path), **credentials(km, who)))
+        assert done.returncode == status, done.stdout + done.stderr
+        assert 'Traceback' not in done.stderr
+        return done.stderr if status else done.stdout
+
+    return run
+
+
+def credentials(km, who):
+    """The environment of somebody who has sourced an openrc."""
+    if not km.keystone:
+        return km.openrc()
+    user = km.keystone.user(who)
+    return {'OS_AUTH_URL': km.keystone.auth_url, 'OS_USERNAME': user.name,
+            'OS_PASSWORD': user.password, 'OS_PROJECT_NAME': user.project,
+            'OS_USER_DOMAIN_ID': DOMAIN, 'OS_PROJECT_DOMAIN_ID': DOMAIN, 'OS_REGION_NAME': REGION,
+            'OS_IDENTITY_API_VERSION': '3'}
+
+
+def shown(text):
+    return json.loads(text)
+
+
+@pytest.mark.parametrize('name', ['list', 'get preferred', 'demo'])
+def test_the_stock_command_stores_a_secret_of_any_name(km, openstack, name):
+    payload = km.hide(new_text())
+    made = shown(openstack('secret', 'store', '-n', name, '-p', payload, '-f', 'json'))
+    assert made['Name'] == name
+    assert km.get(made['Secret href'] + '/payload').text == payload
+
+
+def test_a_secret_is_shown_by_reference_and_by_id(km, openstack):
+    path = km.secret(name='disk', algorithm='aes', bit_length=256)
+    by_id = shown(openstack('secret', 'show', path.rpartition('/')[2], '-f', 'json'))
+    assert by_id == shown(openstack('secret', 'show', km.url + path, '-f', 'json'))
+    assert by_id['Secret href'] == km.url + path
+    assert (by_id['Name'], by_id['Status'], by_id['Bit length']) == ('disk', 'ACTIVE', 256)
+    assert by_id['Content types'] == {'default': 'text/plain'}
+    assert by_id['Consumers'] == []
+
+
+def test_a_secret_that_is_not_there_is_told_in_one_line(km, openstack):
+    said = openstack('secret', 'show', str(uuid.uuid4()), status=1)
+    assert said.splitlines() == ['Not Found. Secret not found. (HTTP 404)']
+
+
+@with_keystone
+def test_a_secret_of_others_is_refused_in_one_line(km, openstack):
+    (line,) = openstack('secret', 'show', km.url + km.secret(), who='beta-member',
+                        status=1).splitlines()
+    assert 'not allowed' in line
+    assert line.endswith('(HTTP 403)')
+
+
+@with_keystone
+def test_a_project_that_is_not_there_is_told_before_km_is_asked(km, openstack):
+    said = openstack('secret', 'quota', 'show', '--project', 'nowhere', who='admin', status=1)
+    assert "'nowhere'" in said
+
+
+@standalone_only
+def test_a_wrong_password_is_told(km, openstack, monkeypatch):
+    wrong = {**km.openrc(), 'OS_PASSWORD': 'wrong'}
+    monkeypatch.setattr(km, 'openrc', lambda: wrong)
+    assert '(HTTP 401)' in openstack('secret', 'show', str(uuid.uuid4()), status=1)
+
+
+def test_help_lists_our_commands_beside_the_stock_ones(openstack):
+    said = openstack('help', 'secret')
+    assert [name for name in (
+        'secret get', 'secret list', 'secret show', 'secret quota set', 'secret store',
+        'secret store list', 'secret store set preferred', 'secret transport key get')
+        if f'  {name}\n' not in said] == []
