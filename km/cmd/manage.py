@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from km import registry
 from km.cmd import run
+from km.conf import barbican
 from km.conf.load import load
 from km.deploy import Deployment, database
 from km.errors import KmError, Misconfigured
@@ -120,6 +121,14 @@ def kek_create(asked, conf) -> None:
     print(f'{asked.file}: master key {key_file.create(asked.file).fingerprint}')
 
 
+def conf_import(asked, conf) -> None:
+    """Print a km.conf made from a barbican.conf, with its passwords; warn of what has no equal."""
+    text, warnings = barbican.imported(asked.file)
+    print(text, end='')
+    for warning in warnings:
+        print(f'km: {warning}', file=sys.stderr)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='km-manage', description=__doc__)
     parser.add_argument('--config-file', metavar='FILE', help='instead of the usual km.conf')
@@ -141,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     _add(kek, 'create', kek_create).add_argument('file')
     transport_key = commands.add_parser('transport-key', help='keys that clients wrap payloads with')
     _add(transport_key.add_subparsers(required=True, metavar='COMMAND'), 'rotate', transport_key_rotate)
+    conf = commands.add_parser('conf', help='the configuration').add_subparsers(
+        required=True, metavar='COMMAND')
+    _add(conf, 'import', conf_import).add_argument('file', help='a barbican.conf')
     return parser
 
 

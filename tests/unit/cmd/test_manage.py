@@ -133,3 +133,27 @@ def test_a_missing_option_is_named(folder, capsys):
     said = capsys.readouterr().err
     assert 'connection' in said
     assert 'database' in said
+
+
+def test_a_barbican_conf_is_imported_to_stdout_and_warned_of_on_stderr(manage_km, folder, capsys):
+    old = folder / 'barbican.conf'
+    old.write_text('[DEFAULT]\nhost_href = https://keys.example.org\ndb_auto_create = True\n'
+                   '[simple_crypto_plugin]\nkek = aGlkZGVu\n')
+    assert manage_km('conf', 'import', str(old)) == 0
+    printed, warned = capsys.readouterr()
+    assert '[api]\nhost_href = https://keys.example.org\n' in printed
+    assert 'km: [DEFAULT] db_auto_create: ' in warned
+    assert 'aGlkZGVu' not in printed + warned
+
+
+@pytest.mark.parametrize('text', [None, 'kek = aGlkZGVu\n'])
+def test_what_cannot_be_imported_is_one_sentence(manage_km, folder, capsys, text):
+    old = folder / 'barbican.conf'
+    if text:
+        old.write_text(text)
+    assert manage_km('conf', 'import', str(old)) == 1
+    printed, warned = capsys.readouterr()
+    assert printed == ''
+    (line,) = warned.splitlines()
+    assert str(old) in line
+    assert 'aGlkZGVu' not in line
