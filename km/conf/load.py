@@ -73,17 +73,34 @@ def load(arguments: Sequence[str] = (), files: Sequence[str] | None = None) -> c
     :raises Misconfigured: a file cannot be read, or says something oslo.config cannot take.
     """
     conf = new()
+    read(conf, arguments, files)
+    return conf
+
+
+def read(conf: cfg.ConfigOpts, arguments: Sequence[str] = (), files: Sequence[str] | None = None, *,
+         program: str = 'km') -> None:
+    """Read what ``load`` reads into ``conf``, which knows more options than ``new`` gave it.
+
+    :param program: what the command line is of.
+    """
     if files is None and 'KM_CONF' in os.environ:
         files = [os.environ['KM_CONF']]
     try:
         # A named file is the whole of it: no km.conf.d of this machine may change what it says.
-        conf(list(arguments), project='km', prog='km', version=version('km'),
+        conf(list(arguments), project='km', prog=program, version=version('km'),
              default_config_files=None if files is None else list(files),
              default_config_dirs=None if files is None else [])
     except (cfg.Error, ValueError) as error:
-        raise Misconfigured(f'The configuration cannot be read: {error}') from None
+        raise Misconfigured(f'The configuration cannot be read: {_safe(error)}') from None
     _require_values(conf)
-    return conf
+
+
+def _safe(error: Exception) -> str:
+    """What oslo.config says, without the line of a file that it cannot parse: it may be a password."""
+    parsing = error.__context__
+    if isinstance(parsing, cfg.ParseError):
+        return f'{parsing.filename} is no INI file: line {parsing.lineno}, {parsing.msg}.'
+    return str(error)
 
 
 def _require_values(conf: cfg.ConfigOpts) -> None:
