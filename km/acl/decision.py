@@ -17,6 +17,7 @@ from km.identity import Identity
 
 _REMEMBERED = 10000
 _ASKS_ELSEWHERE = re.compile(r'\bhttps?:')
+_REFERS = re.compile(r'\brule:([^\s()]+)')
 
 
 class Policy:
@@ -58,6 +59,13 @@ class Policy:
                                      'the token and the database alone.')
             if ':' in name and name not in actions:
                 raise _misconfigured(f"there is no action '{name}'.")
+
+    def unused(self) -> list[str]:
+        """Names in ``policy.yaml`` that km has no rule of and no rule refers to: misspelled, perhaps."""
+        own, overriding = self._enforcer.registered_rules, self._enforcer.file_rules
+        referred = {name for rule in {**own, **overriding}.values()
+                    for name in _REFERS.findall(str(rule.check_str))}
+        return sorted(overriding.keys() - own.keys() - referred)
 
     def allowed(self, identity: Identity, action: str, target: Target = NOTHING) -> bool:
         """Whether the rule of ``action`` lets ``identity`` act on ``target``; no rule, no right."""

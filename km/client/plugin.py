@@ -27,8 +27,7 @@ def make_client(instance: Any) -> Service:
     """
     return Service(Adapter(
         instance.session, service_type=_SERVICE_TYPE, interface=instance.interface,
-        region_name=instance.region_name, version=DEFAULT_API_VERSION,
-        endpoint_override=instance.get_configuration().get('key_manager_endpoint_override')))
+        region_name=instance.region_name, version=DEFAULT_API_VERSION))
 
 
 def build_option_parser(parser: ArgumentParser) -> ArgumentParser:

@@ -28,21 +28,21 @@ class Service:
         """Whether the credentials are Keystone's, so that projects have names there."""
         return isinstance(self._adapter.session.auth, BaseIdentityPlugin)
 
-    def get(self, path: str, *, microversion: str | None = None, **query: str | None) -> dict:
-        """The JSON object at ``path``; a query parameter that is None is left out."""
-        return self._ask('GET', path, microversion=microversion, params=_given(query)).json()
+    def get(self, path: str, *, microversion: str | None = None) -> dict:
+        """The JSON object at ``path``."""
+        return self._ask('GET', path, microversion=microversion).json()
 
-    def post(self, path: str, **query: str | None) -> None:
+    def post(self, path: str) -> None:
         """POST without a body."""
-        self._ask('POST', path, params=_given(query))
+        self._ask('POST', path)
 
     def put(self, path: str, body: dict) -> None:
         """PUT a JSON object."""
         self._ask('PUT', path, json=body)
 
-    def delete(self, path: str, **query: str | None) -> None:
+    def delete(self, path: str) -> None:
         """DELETE what is at ``path``."""
-        self._ask('DELETE', path, params=_given(query))
+        self._ask('DELETE', path)
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
         answer = self._adapter.request(
@@ -61,10 +61,6 @@ def id_of(reference: str) -> str:
         return str(uuid.UUID(reference.rstrip('/').rpartition('/')[2]))
     except ValueError:
         raise CommandError(f"'{reference}' is neither a reference nor an id.") from None
-
-
-def _given(query: dict[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in query.items() if value is not None}
 
 
 def _told(answer: Any) -> str:

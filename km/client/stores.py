@@ -3,6 +3,10 @@
 
 (``openstack secret store`` alone is the stock plugin's: it creates a secret.)
 """
+from argparse import Namespace
+from typing import Any
+from urllib.parse import quote
+
 from osc_lib.command import command
 from osc_lib.exceptions import CommandError
 
@@ -34,7 +38,7 @@ class GetPreferred(command.ShowOne):
 
     def take_action(self, parsed_args):
         clients = self.app.client_manager
-        store = clients.km.get(_PREFERRED, project_id=project.asked_id(clients, parsed_args))
+        store = clients.km.get(_PREFERRED + _whose(clients, parsed_args))
         return tuple(_COLUMNS), _row(store)
 
 
@@ -49,9 +53,9 @@ class SetPreferred(command.Command):
 
     def take_action(self, parsed_args):
         clients = self.app.client_manager
-        project_id = project.asked_id(clients, parsed_args)
+        whose = _whose(clients, parsed_args)
         store_id = _find(clients.km, parsed_args.store)
-        clients.km.post(f'/secret-stores/{store_id}/preferred', project_id=project_id)
+        clients.km.post(f'/secret-stores/{store_id}/preferred{whose}')
 
 
 class UnsetPreferred(command.Command):
@@ -64,10 +68,15 @@ class UnsetPreferred(command.Command):
 
     def take_action(self, parsed_args):
         clients = self.app.client_manager
-        project_id = project.asked_id(clients, parsed_args)
-        store = clients.km.get(_PREFERRED, project_id=project_id)
-        clients.km.delete(f'/secret-stores/{id_of(store["secret_store_ref"])}/preferred',
-                          project_id=project_id)
+        whose = _whose(clients, parsed_args)
+        store = clients.km.get(_PREFERRED + whose)
+        clients.km.delete(f'/secret-stores/{id_of(store["secret_store_ref"])}/preferred{whose}')
+
+
+def _whose(clients: Any, asked: Namespace) -> str:
+    """The end of a path about a preference: nothing for the own project's."""
+    project_id = project.asked_id(clients, asked)
+    return '' if project_id is None else '/' + quote(project_id, safe='')
 
 
 def _row(store: dict) -> tuple:

@@ -50,8 +50,8 @@ class Checks(upgradecheck.UpgradeCommands):
     @_checked
     def _policy(self) -> Result:
         found = common_checks.check_policy_json(self, self._conf)
-        if found.code is Code.SUCCESS:
-            Policy(self._conf)
+        if found.code is Code.SUCCESS and (unused := Policy(self._conf).unused()):
+            return Result(Code.WARNING, f'No rule of km is named, or refers to, {", ".join(unused)}.')
         return found
 
     @_checked

@@ -40,7 +40,7 @@ COPIED = (('DEFAULT', 'transport_url'), ('DEFAULT', 'rpc_response_timeout'),
 _HISTORIC = 'certificate authorities come with a later km, with sections of their own.'
 _PLUGINS = 'km finds plugins in the entry point groups km.*.v1.'
 _SEVERAL = 'stores_lookup_suffix was in force in its place.'
-_SWEEP = 'what is due again is in the database, and every sweep looks ([worker] sweep_seconds).'
+_SWEEP = 'km retries by what is in its database; see [orders] retry_seconds.'
 
 #: Options without an equal -> why, or what to do instead; '*' is every option of a section.
 WITHOUT_EQUAL = {

@@ -94,3 +94,38 @@ def test_help_lists_our_commands_beside_the_stock_ones(openstack):
         'secret get', 'secret list', 'secret show', 'secret quota set', 'secret store',
         'secret store list', 'secret store set preferred', 'secret transport key get')
         if f'  {name}\n' not in said] == []
+
+
+def test_the_own_quotas_are_shown(openstack):
+    quotas = shown(openstack('secret', 'quota', 'show', '-f', 'json'))
+    assert quotas == dict.fromkeys(('secrets', 'orders', 'containers', 'consumers', 'cas'), -1)
+
+
+@with_keystone
+def test_an_admin_sets_and_unsets_the_quotas_of_a_project_by_its_name(km, openstack):
+    def quotas(*arguments, **more):
+        return openstack('secret', 'quota', *arguments, '--project', 'beta', who='admin', **more)
+
+    assert 'Project quotas not found.' in quotas('show', status=1)
+    assert quotas('set', '--secrets', '7', '--cas', '0') == ''
+    assert shown(quotas('show', '-f', 'json')) == {
+        'secrets': 7, 'orders': None, 'containers': None, 'consumers': None, 'cas': 0}
+    own = shown(openstack('secret', 'quota', 'show', '-f', 'json', who='beta-member'))
+    assert (own['secrets'], own['orders'], own['cas']) == (7, -1, 0)
+    assert quotas('unset') == ''
+    assert '(HTTP 404)' in quotas('unset', status=1)
+
+
+@with_keystone
+def test_a_member_may_not_set_quotas(openstack):
+    said = openstack('secret', 'quota', 'set', '--secrets', '1', status=1)
+    assert 'not allowed' in said
+    assert '(HTTP 403)' in said
+
+
+@standalone_only
+def test_without_keystone_a_project_is_named_by_its_id(openstack):
+    openstack('secret', 'quota', 'set', '--project', 'another', '--orders', '3')
+    quotas = shown(openstack('secret', 'quota', 'show', '--project', 'another', '-f', 'json'))
+    assert quotas['orders'] == 3
+    openstack('secret', 'quota', 'unset', '--project', 'another')

@@ -63,7 +63,7 @@ def openstack(server):
     """Runs a command, given by its class and arguments; gives what it prints."""
     clients = SimpleNamespace(
         session=Session(HTTPBasicAuth(f'{server.url}/v1', 'ann', 'a password')),
-        interface='public', region_name=None, get_configuration=dict)
+        interface='public', region_name=None)
     clients.km = plugin.make_client(clients)
 
     def run(command, *arguments):

@@ -41,7 +41,7 @@ def test_the_preferred_store_is_shown(server, openstack):
 
 
 def test_the_preferred_store_of_another_project_is_asked_for_by_its_id(server, openstack):
-    server.answers['GET', f'{PREFERRED}?project_id=be+ta'] = 200, HARD
+    server.answers['GET', f'{PREFERRED}/be%20ta'] = 200, HARD
     assert json.loads(openstack(GetPreferred, '--project', 'be ta', '-f', 'json')) == SHOWN
 
 
@@ -53,7 +53,7 @@ def test_a_store_is_preferred_by_name_id_or_reference(server, stores, openstack,
 
 
 def test_a_store_is_preferred_for_another_project(server, stores, openstack):
-    path = f'/v1/secret-stores/{IDS[1]}/preferred?project_id=beta'
+    path = f'/v1/secret-stores/{IDS[1]}/preferred/beta'
     server.answers['POST', path] = 204, ''
     openstack(SetPreferred, 'hard', '--project', 'beta')
     assert server.asked[-1] == ('POST', path, None)
@@ -71,11 +71,11 @@ def test_one_name_of_two_stores_is_an_error(server, stores, openstack):
         openstack(SetPreferred, 'hard')
 
 
-@pytest.mark.parametrize(('arguments', 'query'), [
-    ((), ''), (('--project', 'beta'), '?project_id=beta')])
-def test_what_is_preferred_is_unset(server, openstack, arguments, query):
-    server.answers['GET', PREFERRED + query] = 200, HARD
-    path = f'/v1/secret-stores/{IDS[1]}/preferred{query}'
+@pytest.mark.parametrize(('arguments', 'whose'), [
+    ((), ''), (('--project', 'beta'), '/beta')])
+def test_what_is_preferred_is_unset(server, openstack, arguments, whose):
+    server.answers['GET', PREFERRED + whose] = 200, HARD
+    path = f'/v1/secret-stores/{IDS[1]}/preferred{whose}'
     server.answers['DELETE', path] = 204, ''
     assert openstack(UnsetPreferred, *arguments) == ''
     assert server.asked[-1] == ('DELETE', path, None)

@@ -91,6 +91,13 @@ def test_a_policy_file_of_known_actions_passes(check, folder):
     assert check({'oslo_policy': {'policy_file': folder / 'policy.yaml'}}) == (SUCCESS, {})
 
 
+def test_a_rule_that_nothing_refers_to_is_a_warning(check, folder):
+    (folder / 'policy.yaml').write_text('"secret_project_mach": "role:admin"\n')
+    code, told = check({'oslo_policy': {'policy_file': folder / 'policy.yaml'}})
+    assert code == WARNING
+    assert 'secret_project_mach' in told['Policy file']
+
+
 def test_a_plugin_that_is_not_installed_fails(check):
     code, told = check({'secret_store:soft': {'plugin': 'quantum'}})
     assert code == FAILURE

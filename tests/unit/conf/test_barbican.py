@@ -106,7 +106,7 @@ def test_warnings_hold_no_secret_and_master_keys_are_nowhere(translated, name):
     ('DEFAULT', 'db_auto_create', 'km-manage db upgrade'),
     ('DEFAULT', 'backdoor_port', 'no such option'),
     ('DEFAULT', 'sql_connection', 'empty database of its own'),
-    ('retry_scheduler', 'initial_delay_seconds', 'sweep'),
+    ('retry_scheduler', 'initial_delay_seconds', 'retry_seconds'),
     ('oslo_policy', 'policy_file', 'km-status upgrade check'),
     ('oslo_policy', 'enforce_scope', 'projects only'),
     ('secretstore', 'namespace', 'entry point'),
