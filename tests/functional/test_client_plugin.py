@@ -9,6 +9,7 @@ import subprocess
 import uuid
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from tests.functional.assertions import standalone_only, with_keystone
 from tests.functional.keystone_server import DOMAIN, REGION
@@ -129,3 +130,36 @@ def test_without_keystone_a_project_is_named_by_its_id(openstack):
     quotas = shown(openstack('secret', 'quota', 'show', '--project', 'another', '-f', 'json'))
     assert quotas['orders'] == 3
     openstack('secret', 'quota', 'unset', '--project', 'another')
+
+
+def test_stores_are_listed_and_one_is_preferred_by_name(openstack):
+    (store,) = shown(openstack('secret', 'store', 'list', '-f', 'json'))
+    assert (store['Name'], store['Global default']) == ('soft', True)
+
+    def preferred(verb, *arguments, **more):
+        return openstack('secret', 'store', verb, 'preferred', *arguments, who='alpha-admin', **more)
+
+    assert 'No preferred secret store' in preferred('get', status=1)
+    assert preferred('set', 'soft') == ''
+    assert shown(preferred('get', '-f', 'json')) == store
+    assert preferred('unset') == ''
+    assert 'No preferred secret store' in preferred('unset', status=1)
+
+
+@with_keystone
+def test_an_admin_chooses_a_store_for_a_project_by_its_name(openstack):
+    def preferred(verb, *arguments, **more):
+        return openstack('secret', 'store', verb, 'preferred', *arguments, '--project', 'beta',
+                         **{'who': 'admin', **more})
+
+    preferred('set', 'soft')
+    own = openstack('secret', 'store', 'get', 'preferred', '-f', 'json', who='beta-member')
+    assert shown(own) == shown(preferred('get', '-f', 'json'))
+    assert '(HTTP 403)' in preferred('set', 'soft', who='alpha-member', status=1)
+    preferred('unset')
+    assert '(HTTP 404)' in preferred('get', status=1)
+
+
+def test_the_transport_key_is_one_that_payloads_can_be_encrypted_with(openstack):
+    pem = openstack('secret', 'transport', 'key', 'get', '-f', 'value', '-c', 'Transport key')
+    assert serialization.load_pem_public_key(pem.encode()).key_size >= 2048
