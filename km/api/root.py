@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of resources, and the Pecan application around it."""
+from typing import Any
+
 import pecan
 from webob import Response
 

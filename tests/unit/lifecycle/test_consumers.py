@@ -107,7 +107,7 @@ def test_a_secret_that_is_kept_for_its_consumers_is_as_before(ctx, store, rows):
         secrets.delete(ctx, secret_id=secret_id, force=False)
     row, = rows()
     assert (row['status'], row['intent'], row['intent_at']) == ('ACTIVE', None, None)
-    assert store.kept == {secret_id: b'a payload'}
+    assert store.payloads == {secret_id: b'a payload'}
 
 
 def test_an_expired_secret_is_erased_with_its_consumers_and_places(ctx, clock, rows):
