@@ -11,9 +11,13 @@ import uuid
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.functional.assertions import standalone_only, with_keystone
+from tests.functional.assertions import standalone_only
 from tests.functional.keystone_server import DOMAIN, REGION
 from tests.functional.km_server import environment, new_text, program
+
+# What stands behind the API is nothing to a client: one km behind Keystone is enough.
+with_keystone = pytest.mark.parametrize('km', ['keystone'], indirect=True, scope='session')
+with_both = pytest.mark.parametrize('km', ['standalone', 'keystone'], indirect=True, scope='session')
 
 
 @pytest.fixture
@@ -45,6 +49,7 @@ def shown(text):
     return json.loads(text)
 
 
+@with_both
 @pytest.mark.parametrize('name', ['list', 'get preferred', 'demo'])
 def test_the_stock_command_stores_a_secret_of_any_name(km, openstack, name):
     payload = km.hide(new_text())
@@ -53,6 +58,7 @@ def test_the_stock_command_stores_a_secret_of_any_name(km, openstack, name):
     assert km.get(made['Secret href'] + '/payload').text == payload
 
 
+@with_both
 def test_a_secret_is_shown_by_reference_and_by_id(km, openstack):
     path = km.secret(name='disk', algorithm='aes', bit_length=256)
     by_id = shown(openstack('secret', 'show', path.rpartition('/')[2], '-f', 'json'))
@@ -63,6 +69,7 @@ def test_a_secret_is_shown_by_reference_and_by_id(km, openstack):
     assert by_id['Consumers'] == []
 
 
+@with_both
 def test_a_secret_that_is_not_there_is_told_in_one_line(km, openstack):
     said = openstack('secret', 'show', str(uuid.uuid4()), status=1)
     assert said.splitlines() == ['Not Found. Secret not found. (HTTP 404)']
@@ -89,6 +96,7 @@ def test_a_wrong_password_is_told(km, openstack, monkeypatch):
     assert '(HTTP 401)' in openstack('secret', 'show', str(uuid.uuid4()), status=1)
 
 
+@standalone_only
 def test_help_lists_our_commands_beside_the_stock_ones(openstack):
     said = openstack('help', 'secret')
     assert [name for name in (
@@ -97,6 +105,7 @@ def test_help_lists_our_commands_beside_the_stock_ones(openstack):
         if f'  {name}\n' not in said] == []
 
 
+@with_both
 def test_the_own_quotas_are_shown(openstack):
     quotas = shown(openstack('secret', 'quota', 'show', '-f', 'json'))
     assert quotas == dict.fromkeys(('secrets', 'orders', 'containers', 'consumers', 'cas'), -1)
@@ -132,6 +141,7 @@ def test_without_keystone_a_project_is_named_by_its_id(openstack):
     openstack('secret', 'quota', 'unset', '--project', 'another')
 
 
+@with_both
 def test_stores_are_listed_and_one_is_preferred_by_name(openstack):
     (store,) = shown(openstack('secret', 'store', 'list', '-f', 'json'))
     assert (store['Name'], store['Global default']) == ('soft', True)
@@ -160,6 +170,7 @@ def test_an_admin_chooses_a_store_for_a_project_by_its_name(openstack):
     assert '(HTTP 404)' in preferred('get', status=1)
 
 
+@with_both
 def test_the_transport_key_is_one_that_payloads_can_be_encrypted_with(openstack):
     pem = openstack('secret', 'transport', 'key', 'get', '-f', 'value', '-c', 'Transport key')
     assert serialization.load_pem_public_key(pem.encode()).key_size >= 2048
