@@ -35,27 +35,35 @@ from km.api.faults import Faults
 from km.api.requestlog import RequestLog
 from km.api.resource import House, Links
 from km.api.versions import Microversions, VersionList
+from km.db import messages
 from km.db.engine import Database
 from km.errors import Misconfigured
+from km.keystone import Tokens
 from km.lifecycle import stores
 from km.lifecycle.context import Context
+from km.plugins.secret_store import key_file
 from km.registry import Registry
+from km.worker.auth import Guard
 from km.worker.client import Worker
 from km.worker.dispatcher import Dispatcher
+from km.worker.seal import Seal
 from km.worker.sweeper import Sweeper
+from km.worker.wire import FarEnd, NearEnd
 
 LOG = logging.getLogger(__name__)
 
 
-class Deployment:
-    """A whole km in one process: API, worker and sweep over one database and its stores.
+class _House:
+    """What both halves of km stand on: the rules, the metadata, the plugins, the way to the worker.
 
-    Make it in the process that serves, after any fork.
+    Where messages do not leave the process it is the worker too, and tasks run in whoever calls them.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, *, clock: Callable[[], datetime] | None = None):
+    def __init__(self, conf: cfg.ConfigOpts, *, works: bool,
+                 clock: Callable[[], datetime] | None = None):
         """Open everything ``conf`` names.
 
+        :param works: whether this process does the work, wherever messages go.
         :param clock: tells the time, UTC without a zone; for tests.
         :raises Misconfigured: an option is wrong; the sentence names it.
         :raises Unavailable: a database or a backend does not answer.
@@ -65,34 +73,57 @@ class Deployment:
         self.policy = Policy(conf)
         self.database = database(conf)
         self.database.require_schema()
-        self.registry = Registry(conf)
+        self.registry = Registry(conf, works=works)
+        self.transport = self.registry.transport
+        self.seal = None if self.transport.in_process else _seal(conf)
         _keep_apart(self.database, self.registry)
         self.registry.open()
-        self.worker = Worker(self.registry.transport)
+        self.worker = Worker(NearEnd(self.transport, seal=self.seal, clock=self.clock)
+                             if self.seal else self.transport)
+        if self.registry.works:
+            self._prepare_work()
+
+    def _prepare_work(self) -> None:
+        options = self.conf.worker
         self.context = Context(
             stores=self.registry.secret_stores, default_store=self.registry.default_store,
             statement=self.database.statement, transaction=self.database.transaction,
-            clock=self.clock, intent_timeout=timedelta(seconds=conf.worker.intent_timeout_seconds),
-            quotas=dict(conf.quotas), orders=conf.orders,
-            transport_keys=conf.transport_keys, cast=self.worker.cast)
+            clock=self.clock, intent_timeout=timedelta(seconds=options.intent_timeout_seconds),
+            quotas=dict(self.conf.quotas), orders=self.conf.orders,
+            transport_keys=self.conf.transport_keys, cast=self.worker.cast)
         stores.announce(self.context, self.registry.secret_store_plugins)
-        self.registry.transport.serve(Dispatcher(self.context).handle)
-        self.sweeper = Sweeper(self.context, conf.worker.sweep_seconds)
+        self.sweeper = Sweeper(self.context, options.sweep_seconds)
+        if self.transport.in_process:
+            self.transport.serve(Dispatcher(self.context).handle)
+
+    def close(self) -> None:
+        """Let what is under way finish, then give everything back."""
+        self.transport.stop()
+        if self.registry.works:
+            self.sweeper.stop()
+        self.registry.close()
+        self.database.close()
+
+
+class Deployment(_House):
+    """The API, in the process that serves it: make it there, after any fork.
+
+    Where the worker is not far it is here too, with the sweep. Else there is no store here and no
+    key but the one messages are sealed with, and nothing is ever written to the metadata.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, *, clock: Callable[[], datetime] | None = None):
+        """See ``_House``."""
+        super().__init__(conf, works=False, clock=clock)
         self.application = self._pipeline()
 
     def start(self) -> None:
-        """Begin to sweep, and say what an operator should know."""
+        """Begin to sweep, if that is to be done here, and say what an operator should know."""
         if not self.conf.api.host_href:
             LOG.warning('[api] host_href is not set: references are derived from the Host header '
                         'of each request, which a client can choose.')
-        self.sweeper.start()
-
-    def close(self) -> None:
-        """End the sweep, then give everything back."""
-        self.sweeper.stop()
-        self.registry.transport.stop()
-        self.registry.close()
-        self.database.close()
+        if self.registry.works:
+            self.sweeper.start()
 
     def _pipeline(self) -> Callable:
         conf = self.conf
@@ -101,7 +132,7 @@ class Deployment:
             worker=self.worker, database=self.database, links=links,
             options=conf.api, clock=self.clock))
         app = AccessControl(app, policy=self.policy, database=self.database, clock=self.clock)
-        app = authenticated(Microversions(app), conf)
+        app = authenticated(Microversions(app), conf, tokens_passed_on=self.seal is not None)
         app = Faults(Doors(
             {'': Microversions(VersionList(links)), '/healthcheck': Healthcheck(None, conf)},
             guarded=app, counted=RequestBodySizeLimiter(app, conf),
@@ -111,6 +142,51 @@ class Deployment:
         if conf.oslo_middleware.enable_proxy_headers_parsing:
             app = HTTPProxyToWSGI(app, conf)
         return RequestLog(app)
+
+
+class WorkerDeployment(_House):
+    """The worker, in a process of its own, or in one that shall do its work once: make it there."""
+
+    def __init__(self, conf: cfg.ConfigOpts, *, clock: Callable[[], datetime] | None = None):
+        """See ``_House``."""
+        super().__init__(conf, works=True, clock=clock)
+
+    def start(self) -> None:
+        """Begin to sweep, and to handle what others send.
+
+        :raises Misconfigured: nobody can send anything, or there is no asking who does.
+        """
+        if self.seal is None:
+            raise Misconfigured(f'[rpc_transport] plugin: {self.conf.rpc_transport.plugin} keeps the '
+                                'worker in the process of the API; km-worker is not needed.')
+        guard = Guard(tokens=Tokens(self.conf), policy=self.policy, clock=self.clock,
+                      statement=self.database.statement)
+        far_end = FarEnd(
+            Dispatcher(self.context, guard), seal=self.seal, clock=self.clock,
+            first_time=self._first_time,
+            lifetime=timedelta(seconds=self.conf.worker.message_lifetime_seconds))
+        self.sweeper.start()
+        self.transport.serve(far_end.handle)
+
+    def _first_time(self, number: bytes, until: datetime) -> bool:
+        with self.database.statement() as connection:
+            return messages.first_time(connection, number, until=until)
+
+
+def _seal(conf: cfg.ConfigOpts) -> Seal:
+    """What messages are sealed with that leave the process.
+
+    :raises Misconfigured: there is no key, or a worker could not ask anew who calls it.
+    """
+    if conf.api.auth_strategy != 'keystone':
+        raise Misconfigured(f'[rpc_transport] plugin: {conf.rpc_transport.plugin} needs [api] '
+                            "auth_strategy = keystone: a worker asks Keystone again about each call's "
+                            'token.')
+    if not conf.worker.seal_key_file:
+        raise Misconfigured('[worker] seal_key_file is required with [rpc_transport] plugin = '
+                            f'{conf.rpc_transport.plugin}; "km-manage seal-key create" makes one.')
+    keys = [key_file.read(path, key_file.SEAL_KEY) for path in conf.worker.seal_key_file]
+    return Seal({key.fingerprint: key.key for key in keys})
 
 
 def _keep_apart(metadata: Database, registry: Registry) -> None:

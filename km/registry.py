@@ -6,7 +6,7 @@ wrong kind, an import that fails or an option that is missing is ``Misconfigured
 and the option, and km does not start.
 """
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
@@ -43,21 +43,24 @@ class Registry:
     ``secret_stores`` maps the operator's names to stores; ``default_store`` is one of the names.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts):
+    def __init__(self, conf: cfg.ConfigOpts, *, works: bool):
         """Find and instantiate what ``conf`` enables; ``open`` opens it.
 
+        :param works: whether the worker is in this process, and so needs the stores; it is in any
+            case where messages do not leave the process.
         :raises Misconfigured: see the module.
         """
         #: (kind, plugin, the operator's name) -> instance
         self._made: dict[tuple[str, str, str], Plugin] = {}
+        self.transport = self._make(conf, 'rpc_transport', 'rpc_transport', 'rpc_transport')
+        self.works = works or self.transport.in_process
         self.secret_stores = {
             name: self._make(conf, 'secret_store', f'secret_store:{name}', name)
-            for name in conf.secret_store.enabled}
+            for name in conf.secret_store.enabled if self.works}
         self.default_store = conf.secret_store.default
-        if self.default_store not in self.secret_stores:
+        if self.works and self.default_store not in self.secret_stores:
             raise Misconfigured(f"[secret_store] default: '{self.default_store}' is not among "
                                 f"enabled = {', '.join(self.secret_stores)}.")
-        self.transport = self._make(conf, 'rpc_transport', 'rpc_transport', 'rpc_transport')
 
     def open(self) -> None:
         """Open every plugin; if one fails, those before it are closed again.
@@ -102,6 +105,8 @@ class Registry:
         except Misconfigured as error:
             raise Misconfigured(f'[{section}] plugin: {error.sentence}') from None
         made = self._made[kind, plugin, name] = loaded(name, _settings(conf, section, loaded))
+        if loaded.library_options:
+            made.library = _library(conf, loaded.library_options)
         return made
 
 
@@ -119,11 +124,14 @@ def installed() -> Iterator[Installed]:
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    """The options of every installed plugin, for oslo-config-generator, as if each were enabled
-    under its own name."""
-    return [(f'{found.kind}:{found.name}',
-             [*plugins.INSTANCE_OPTIONS, *_load(found.kind, found.name).options])
-            for found in installed() if not found.error and found.kind == 'secret_store']
+    """The options of every installed plugin, for oslo-config-generator; those of a secret store as if
+    it were enabled under its own name."""
+    there = [(found, _load(found.kind, found.name)) for found in installed() if not found.error]
+    return [(f'{found.kind}:{found.name}', [*plugins.INSTANCE_OPTIONS, *plugin.options])
+            for found, plugin in there if found.kind == 'secret_store'] + [
+        section for found, plugin in there if found.kind == 'rpc_transport'
+        for section in ((found.kind, list(plugin.options)),
+                        *((name, list(of)) for name, of in plugin.library_options.items()))]
 
 
 def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.ConfigOpts.GroupAttr:
@@ -139,6 +147,21 @@ def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.C
         if option.required and value in (None, '', []):
             raise Misconfigured(f'[{section}] {option.name} is required: {option.help}')
     return conf[section]
+
+
+def _library(conf: cfg.ConfigOpts, sections: Mapping[str, Sequence[cfg.Opt]]) -> cfg.ConfigOpts:
+    """A configuration of its own with these sections of ``conf``."""
+    own = cfg.ConfigOpts()
+    own([], default_config_files=[], default_config_dirs=[])
+    for section, options in sections.items():
+        conf.register_opts(options, group=section)
+        own.register_opts(options, group=section)
+        for option in options:
+            try:
+                own.set_override(option.dest, conf[section][option.dest], group=section)
+            except (cfg.Error, ValueError) as error:
+                raise Misconfigured(f'[{section}] {option.name}: {error}') from None
+    return own
 
 
 def _load(kind: str, name: str) -> type[Plugin]:

@@ -4,27 +4,20 @@
 Each strategy wraps an app and leaves ``km.identity`` in the environ for it, made from what it found
 out and from nothing else a client sent.
 """
-import hashlib
 import ipaddress
 import re
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-from cachetools import TTLCache
-from keystoneauth1.exceptions import MissingRequiredOptions, NoMatchingPlugin
-from keystonemiddleware.auth_token import AuthProtocol
 from oslo_config import cfg
 from oslo_middleware import basic_auth
 from oslo_middleware.exceptions import ConfigInvalid
-from oslo_utils import timeutils
 from webob import exc
 
 from km.acl.rules import NoSuchMethod
 from km.errors import Forbidden, Invalid, Malformed, Misconfigured, NotFound, TooLarge, Unauthenticated
 from km.identity import Identity
+from km.keystone import KnownTokens, from_headers
 
 # What auth_token sets, and what a client therefore must not: X-Roles, X-Project-Id, X-User-Name,
 # X-Service-Roles, OpenStack-System-Scope and their kin. A proxy's X-Forwarded-* are not among them.
@@ -32,19 +25,19 @@ _IDENTITY_HEADER = re.compile(
     r'HTTP_(X_(SERVICE_)?(IDENTITY_STATUS|USER|ROLES?|PROJECT|TENANT|DOMAIN)|X_IS_ADMIN|'
     r'X_SERVICE_CATALOG|OPENSTACK_SYSTEM_SCOPE)')
 _MOST_CHARACTERS = 255
-_MOST_TOKENS = 10000
 _MOST_DIGITS = 18
 _NOAUTH_HEADERS = frozenset(('HTTP_X_PROJECT_ID', 'HTTP_X_USER_ID', 'HTTP_X_ROLES'))
 
 
-def authenticated(app: Callable, conf: cfg.ConfigOpts) -> Callable:
+def authenticated(app: Callable, conf: cfg.ConfigOpts, *, tokens_passed_on: bool = False) -> Callable:
     """``app`` behind the strategy that ``conf`` names.
 
+    :param tokens_passed_on: whether an identity bears its tokens, for a worker that asks Keystone again.
     :raises Misconfigured: the strategy lacks something it needs.
     """
     strategy = conf.api.auth_strategy
     if strategy == 'keystone':
-        return StripIdentity(KnownTokens(app, conf))
+        return StripIdentity(KnownTokens(app, conf, passed_on=tokens_passed_on))
     if strategy == 'http_basic':
         return StripIdentity(HttpBasic(app, conf))
     return StripIdentity(NoAuth(app, conf), keep=_NOAUTH_HEADERS)
@@ -103,73 +96,6 @@ class StripIdentity:
         return self._app(environ, start_response)
 
 
-class KnownTokens:
-    """WSGI middleware: ``km.identity`` from a Keystone token, which ``auth_token`` validates.
-
-    ``auth_token`` has a cache of its own, and still parses the token, sets fifty headers and writes out
-    the service catalog for each request; without memcached it also looks through all the tokens it
-    ever kept. Here an answer of it is good for ``[api] token_memory_seconds``. Remembered is only what
-    depends on the token alone: none that expires meanwhile, none that comes with a service token, none
-    that is bound to its bearer or restricted to some requests by access rules.
-    """
-
-    def __init__(self, app: Callable, conf: cfg.ConfigOpts):
-        self._app = app
-        self._seconds = conf.api.token_memory_seconds
-        self._known: TTLCache = TTLCache(_MOST_TOKENS, self._seconds)
-        self._lock = threading.Lock()
-        self._auth_token = _auth_token(self._validated, conf)
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        key = _key(environ)
-        with self._lock:
-            identity = self._known.get(key) if key else None
-        if identity is None:
-            return self._auth_token(environ, start_response)
-        environ['km.identity'] = replace(identity, request_id=environ['openstack.request_id'])
-        return self._app(environ, start_response)
-
-    def _validated(self, environ: dict[str, Any], start_response: Callable) -> Any:
-        """The app behind ``auth_token``.
-
-        :raises Unauthenticated: the token is not scoped to a project.
-        """
-        if not environ.get('HTTP_X_PROJECT_ID'):
-            raise Unauthenticated('The token is not scoped to a project.')
-        environ['km.identity'] = identity = _from_headers(environ)
-        key = _key(environ)
-        if key and self._lasts(environ['keystone.token_info']['token']):
-            with self._lock:
-                self._known[key] = identity
-        return self._app(environ, start_response)
-
-    def _lasts(self, token: dict[str, Any]) -> bool:
-        """Whether a token means the same for every request of the next seconds."""
-        until = timeutils.normalize_time(timeutils.parse_isotime(token['expires_at']))
-        restricted = 'bind' in token or 'access_rules' in token.get('application_credential', {})
-        return not restricted and until > timeutils.utcnow() + timedelta(seconds=self._seconds)
-
-
-def _key(environ: dict[str, Any]) -> bytes | None:
-    """What a request's token is remembered by; None if it is not."""
-    token = environ.get('HTTP_X_AUTH_TOKEN')
-    if not token or 'HTTP_X_SERVICE_TOKEN' in environ:
-        return None
-    return hashlib.sha256(token.encode('latin-1')).digest()
-
-
-def _auth_token(app: Callable, conf: cfg.ConfigOpts) -> AuthProtocol:
-    try:
-        guard = AuthProtocol(app, {'oslo_config_config': conf})
-    except (MissingRequiredOptions, NoMatchingPlugin, cfg.Error) as error:
-        raise Misconfigured(f'[keystone_authtoken] it cannot be used: {error}') from None
-    section = conf.keystone_authtoken
-    if not (section.auth_type or section.auth_section):
-        raise Misconfigured('[keystone_authtoken] auth_type is required with auth_strategy = '
-                            'keystone, and so are auth_url and what that type needs.')
-    return guard
-
-
 class HttpBasic:
     """HTTP Basic (RFC 7617) against a file of bcrypt hashes; every user is in one project."""
 
@@ -219,7 +145,7 @@ class NoAuth:
         if any(len(environ.get(name, '')) > _MOST_CHARACTERS for name in _NOAUTH_HEADERS):
             raise Invalid('X-Project-Id, X-User-Id and X-Roles have 255 characters at most.')
         environ.setdefault('HTTP_X_ROLES', 'admin,member,reader')
-        environ['km.identity'] = _from_headers(environ)
+        environ['km.identity'] = from_headers(environ)
         return self._app(environ, start_response)
 
 
@@ -231,15 +157,3 @@ def is_loopback(address: str | None) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == 'localhost'
-
-
-def _from_headers(environ: Mapping[str, Any]) -> Identity:
-    """An identity from the headers that Keystone's middleware sets; an empty user is none.
-
-    :param environ: of WSGI; it must have ``HTTP_X_PROJECT_ID``.
-    """
-    roles = environ.get('HTTP_X_ROLES', '').split(',')
-    return Identity(
-        user_id=environ.get('HTTP_X_USER_ID') or None, project_id=environ['HTTP_X_PROJECT_ID'],
-        roles=tuple(role.strip().lower() for role in roles if role.strip()),
-        request_id=environ['openstack.request_id'])

@@ -8,7 +8,7 @@ from km import registry
 from km.cmd import run
 from km.conf import barbican
 from km.conf.load import load
-from km.deploy import Deployment, database
+from km.deploy import WorkerDeployment, database
 from km.errors import KmError, Misconfigured
 from km.interfaces import SecretStore
 from km.lifecycle import orders, transport_keys, upkeep
@@ -49,7 +49,8 @@ def db_check(asked, conf) -> None:
 
 def plugins(asked, conf) -> int:
     """List installed plugins, their packages, whether they are enabled, and how they are."""
-    house = registry.Registry(conf())
+    read = conf()
+    house = registry.Registry(read, works=bool(read.secret_store.enabled))
     rows = [('KIND', 'PLUGIN', 'PACKAGE', 'ENABLED AS', 'STATE')]
     failed = False
     for found in registry.installed():
@@ -72,7 +73,7 @@ def plugins(asked, conf) -> int:
 
 def sweep(asked, conf) -> int:
     """Sweep once, now: erase what expired, end what was abandoned."""
-    deployment = Deployment(conf())
+    deployment = WorkerDeployment(conf())
     swept = upkeep.sweep(deployment.context)
     deployment.close()
     print(f'{swept}.')
@@ -100,7 +101,7 @@ def db_clean(asked, conf) -> None:
 
 def rewrap(asked, conf) -> None:
     """Seal the project keys of a store under its newest master key."""
-    stores: dict[str, SecretStore] = registry.Registry(conf()).secret_stores
+    stores: dict[str, SecretStore] = registry.Registry(conf(), works=True).secret_stores
     store = stores.get(asked.store)
     if not isinstance(store, EnvelopeStore):
         raise Misconfigured(f"'{asked.store}' is no enabled store with project keys to rewrap.")
@@ -129,6 +130,12 @@ def conf_import(asked, conf) -> None:
         print(f'km: {warning}', file=sys.stderr)
 
 
+def seal_key_create(asked, conf) -> None:
+    """Write a new random key for messages between API and workers to a file with mode 0400."""
+    made = key_file.create(asked.file, key_file.SEAL_KEY)
+    print(f'{asked.file}: seal key {made.fingerprint}')
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='km-manage', description=__doc__)
     parser.add_argument('--config-file', metavar='FILE', help='instead of the usual km.conf')
@@ -153,6 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     conf = commands.add_parser('conf', help='the configuration').add_subparsers(
         required=True, metavar='COMMAND')
     _add(conf, 'import', conf_import).add_argument('file', help='a barbican.conf')
+    seal = commands.add_parser('seal-key', help='keys that messages are sealed with').add_subparsers(
+        required=True, metavar='COMMAND')
+    _add(seal, 'create', seal_key_create).add_argument('file')
     return parser
 
 

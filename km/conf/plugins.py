@@ -18,7 +18,9 @@ RPC_TRANSPORT_GROUP = 'rpc_transport'
 RPC_TRANSPORT_OPTIONS = (
     cfg.StrOpt(
         'plugin', default='embedded',
-        help='How the API reaches the worker: embedded keeps both in one process.'),
+        help='How the API reaches the worker: embedded keeps both in one process; messaging puts '
+             'RabbitMQ between the API and km-worker, with [DEFAULT] transport_url, '
+             '[oslo_messaging_rabbit] and [worker] seal_key_file.'),
 )
 
 #: What the section of every named instance has.

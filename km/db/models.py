@@ -208,3 +208,11 @@ TRANSPORT_KEYS = sa.Table(
     Column('intent_at', Time),
     sa.Index(None, 'created', 'id'),
 )
+
+#: The numbers of messages that workers opened, until those are too old to be opened again.
+MESSAGES = sa.Table(
+    'messages', METADATA,
+    Column('number', sa.String(32), primary_key=True),
+    Column('until', Time, nullable=False),
+    sa.Index(None, 'until'),
+)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every plugin has, whatever it does."""
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -10,9 +10,15 @@ class Plugin(ABC):
 
     ``options`` are ``oslo.config`` options. km registers them in the section of each instance and
     hands the constructor that section alone; an option with ``required=True`` is guaranteed a value.
+
+    ``library_options`` are those of a library that looks for them in sections of its own, by section:
+    operators know them by these names from other services. ``self.library`` is an ``oslo.config``
+    configuration that has these sections as the operator wrote them, and no other.
     """
 
     options: ClassVar[Sequence[Any]] = ()
+    library_options: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    library: Any = None
 
     def __init__(self, name: str, settings: Any):
         """Remember the settings; touch nothing else.

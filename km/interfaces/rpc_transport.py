@@ -2,6 +2,7 @@
 """How bytes get from the API to the worker and an answer back."""
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
 from km.interfaces.plugin import Plugin
 
@@ -10,7 +11,13 @@ Handler = Callable[[bytes], bytes]
 
 
 class RpcTransport(Plugin):
-    """Carries bytes and knows nothing of them."""
+    """Carries bytes and knows nothing of them.
+
+    :cvar in_process: whether what is sent is handled in the same process. Where it is not, km seals
+        what it gives to the transport, and has the worker ask anew who sends it and whether they may.
+    """
+
+    in_process: ClassVar[bool] = False
 
     @abstractmethod
     def call(self, message: bytes) -> bytes:

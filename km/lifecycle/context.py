@@ -28,6 +28,9 @@ class Task(Protocol):
 #: Who asks when km itself tidies up.
 NOBODY = Identity(user_id=None, project_id='')
 
+#: Stands for the actions of a task that anybody may call: it tells no secret and changes nothing.
+ANYBODY = 'anybody'
+
 #: Every task by the name that travels: 'secrets.create' is km.lifecycle.secrets.create.
 TASKS: dict[str, Task] = {}
 
@@ -71,7 +74,8 @@ def task(*actions: str, reread: tuple[str, ...] = ()) -> Callable[[Callable[...,
 
     :param actions: the actions of the ACL of which whoever calls it must be allowed one; a worker
         that is called over a wire decides that again. ``{kind}`` in them is the value of that name.
-        A task without any is km's own: nobody can call it over a wire, only cast it.
+        A task without any is km's own: nobody can call it over a wire, only cast it. What has
+        ``ANYBODY`` for its only one can be called without a token.
     :param reread: values that the API took from the row of the thing; a worker that is called over
         a wire does not believe them, and takes them from the row itself.
     """

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from sqlalchemy import Row
 
+from km.db import messages
 from km.db import secrets as secret_rows
 from km.db import transport_keys as key_rows
 from km.db.models import DELETING
@@ -43,6 +44,8 @@ def sweep(ctx: Context) -> Swept:
     A store that does not answer is logged and asked again by the next sweep.
     """
     swept = Swept()
+    with ctx.statement() as connection:
+        messages.forget(connection, now=ctx.clock())
     _erase_expired(ctx, swept)
     _end_abandoned(ctx, swept, secret_rows, _end_secret)
     _end_abandoned(ctx, swept, key_rows, transport_keys.erase)

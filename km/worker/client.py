@@ -6,12 +6,16 @@ from km.identity import Identity
 from km.interfaces import RpcTransport
 from km.lifecycle.context import NOBODY, Task
 from km.worker import envelope
+from km.worker.wire import NearEnd
 
 
 class Worker:
-    """Has lifecycle functions run, wherever the worker is."""
+    """Has lifecycle functions run, wherever the worker is.
 
-    def __init__(self, transport: RpcTransport):
+    :param transport: one within the process, or the end of a wire.
+    """
+
+    def __init__(self, transport: RpcTransport | NearEnd):
         self._transport = transport
 
     def call(self, task: Task, identity: Identity, **arguments: Any) -> Any:

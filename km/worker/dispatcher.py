@@ -20,6 +20,7 @@ from km.lifecycle import (  # noqa: F401  importing them fills TASKS
 )
 from km.lifecycle.context import TASKS, Context
 from km.worker import envelope
+from km.worker.auth import Guard
 
 LOG = logging.getLogger(__name__)
 
@@ -28,17 +29,21 @@ class Dispatcher:
     """Runs tasks.
 
     :param context: what tasks work with; each gets it with the identity of who asked.
+    :param guard: decides anew whether a task may run; None where the API that did so is in this process.
     """
 
-    def __init__(self, context: Context):
-        self._context = context
+    def __init__(self, context: Context, guard: Guard | None = None):
+        self._context, self._guard = context, guard
 
-    def handle(self, message: bytes) -> bytes:
+    def handle(self, message: bytes, *, cast: bool = False) -> bytes:
         """Run the task in ``message``. Never raises: an error is an answer too."""
         name = 'unknown'
         try:
             name, identity, arguments = envelope.unpack_task(message)
-            answer: Any = TASKS[name](replace(self._context, identity=identity), **arguments)
+            task = TASKS[name]
+            if self._guard:
+                identity, arguments = self._guard.admit(task, identity, arguments, cast=cast)
+            answer: Any = task(replace(self._context, identity=identity), **arguments)
             return envelope.pack_answer(answer)
         except KmError as error:
             return envelope.pack_error(error)

@@ -14,10 +14,12 @@ _TIME = 1
 def pack_task(task: str, identity: Identity, arguments: dict[str, Any]) -> bytes:
     """A task to carry.
 
+    :param identity: with its tokens, if it has any: whoever asks Keystone again needs nothing else.
     :param arguments: None, booleans, integers, text, bytes, times without zone, lists, dicts.
     :raises TypeError: something else is among them.
     """
-    who = identity.user_id, identity.project_id, identity.roles, identity.request_id
+    who = (identity.user_id, identity.project_id, identity.roles, identity.request_id,
+           identity.token, identity.service_token)
     return msgpack.packb([task, who, arguments], default=_extend)
 
 
@@ -50,9 +52,10 @@ def unpack_answer(message: bytes) -> Any:
     raise errors.BY_KIND.get(kind, errors.Unexpected)(answer)
 
 
-def _identity(user_id, project_id, roles, request_id) -> Identity:
+def _identity(user_id, project_id, roles, request_id, token, service_token) -> Identity:
     return Identity(
-        user_id=user_id, project_id=project_id, roles=tuple(roles), request_id=request_id)
+        user_id=user_id, project_id=project_id, roles=tuple(roles), request_id=request_id,
+        token=token, service_token=service_token)
 
 
 def _extend(value: Any) -> msgpack.ExtType:

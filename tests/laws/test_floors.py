@@ -18,13 +18,16 @@ FLOORS = {
     'conf':       {'errors'},
     'db':         {'errors'},
     'plugins':    {'interfaces'},
+    'keystone':   GROUND,
     'registry':   {'interfaces', 'conf', 'errors'},
     'acl':        {'db'} | GROUND,
     'lifecycle':  {'registry', 'db', 'acl', 'interfaces'} | GROUND,
-    'worker':     {'lifecycle', 'interfaces'} | GROUND,
-    'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'interfaces'} | GROUND,
+    'worker':     {'lifecycle', 'acl', 'keystone', 'interfaces'} | GROUND,
+    'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces'} | GROUND,
 }
-FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'registry', 'db', 'acl', 'interfaces', 'conf'} | GROUND
+# How a key file is read is the same for a store's keys and for those of messages.
+FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'registry', 'db', 'acl', 'keystone', 'interfaces',
+                    'conf', 'plugins.secret_store.key_file'} | GROUND
 FLOORS['wsgi'] = {'deploy'} | FLOORS['deploy']
 # A command may be about one plugin: `km-manage kek create`, `km-manage rewrap`.
 FLOORS['cmd'] = {'plugins.secret_store'} | FLOORS['wsgi']
@@ -32,7 +35,8 @@ FLOORS['testing'] = set(FLOORS) - {'client', 'testing'}
 
 #: Libraries that one module, or a room, keeps for itself.
 KEPT = {'stevedore': ('km.registry',), 'pecan': ('km.api',), 'msgpack': ('km.worker.envelope',),
-        'alembic': ('km.db',), 'keystonemiddleware': ('km.api.authentication',),
+        'alembic': ('km.db',), 'keystonemiddleware': ('km.keystone',), 'cotyledon': ('km.cmd.worker',),
+        'oslo_messaging': ('km.plugins.rpc_transport.messaging', 'km.worker.keystone_events'),
         'osc_lib': ('km.client',), 'openstackclient': ('km.client.project',)}
 
 

@@ -6,6 +6,8 @@ from km.interfaces import Handler, RpcTransport, Unavailable
 class Embedded(RpcTransport):
     """The transport that needs no broker. What it carries is bytes all the same."""
 
+    in_process = True
+
     def call(self, message: bytes) -> bytes:
         raise Unavailable('The worker has stopped.')
 

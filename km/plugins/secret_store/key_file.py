@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A master key in a file: how it is written, and what km demands before it believes one.
+"""A key in a file: how it is written, and what km demands before it believes one.
 
-One file holds one key, as a line of text: ``km-kek-v1 <fingerprint> <base64 of 32 bytes>``. The
-fingerprint is public, the first 16 hexadecimal digits of HMAC-SHA256(key, 'km key fingerprint').
-It is kept beside everything the key seals, and it is checked on reading, so that a damaged file or
-a file under another's name is found out at once.
+One file holds one key, as a line of text: ``km-kek-v1 <fingerprint> <base64 of 32 bytes>`` is a store's
+master key; ``km-seal-key-v1`` instead is a key that messages are sealed with, so that nobody puts one
+in the place of the other. The fingerprint is public, the first 16 hexadecimal digits of
+HMAC-SHA256(key, 'km key fingerprint'). It is kept beside everything the key seals, and it is checked on
+reading, so that a damaged file or a file under another's name is found out at once.
 """
 import base64
 import binascii
@@ -15,7 +16,9 @@ from dataclasses import dataclass, field
 
 from km.interfaces import Misconfigured
 
-_LABEL = 'km-kek-v1'
+#: The kinds of keys: a store's master key, and one that messages are sealed with.
+KEK, SEAL_KEY = 'kek', 'seal-key'
+
 _KEY_BYTES = 32
 _MAX_FILE_BYTES = 512
 
@@ -33,14 +36,14 @@ def fingerprint(key: bytes) -> str:
     return hmac.digest(key, b'km key fingerprint', 'sha256').hex()[:16]
 
 
-def create(path: str) -> MasterKey:
+def create(path: str, kind: str = KEK) -> MasterKey:
     """Write a new random key to ``path`` with mode 0400, durably.
 
     :raises Misconfigured: the file exists, or cannot be written. A key is never overwritten.
     """
     key = os.urandom(_KEY_BYTES)
     made = MasterKey(fingerprint(key), key)
-    line = f'{_LABEL} {made.fingerprint} {base64.b64encode(key).decode()}\n'
+    line = f'{_label(kind)} {made.fingerprint} {base64.b64encode(key).decode()}\n'
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
         with os.fdopen(descriptor, 'w', encoding='ascii') as file:
@@ -62,8 +65,8 @@ def _sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def read(path: str) -> MasterKey:
-    """The key in ``path``.
+def read(path: str, kind: str = KEK) -> MasterKey:
+    """The key of this kind in ``path``.
 
     The file must be a regular file, no link, owned by root or by the user km runs as, readable by
     nobody else but at most that user's group, in a folder others cannot write to.
@@ -77,7 +80,7 @@ def read(path: str) -> MasterKey:
             text = file.read(_MAX_FILE_BYTES)
     except OSError as error:
         raise Misconfigured(f'The key file {path} cannot be read: {error.strerror}.') from None
-    return _parse(path, text)
+    return _parse(path, kind, text)
 
 
 def _require_private(path: str, status: os.stat_result) -> None:
@@ -92,15 +95,19 @@ def _require_private(path: str, status: os.stat_result) -> None:
         raise Misconfigured(f'The folder of the key file {path} may be written to by others.')
 
 
-def _parse(path: str, text: bytes) -> MasterKey:
+def _parse(path: str, kind: str, text: bytes) -> MasterKey:
     try:
         label, name, encoded = text.decode('ascii').split()
         key = base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error):
         label = name = ''
         key = b''
-    if label != _LABEL or len(key) != _KEY_BYTES:
-        raise Misconfigured(f'The file {path} holds no key; make one with "km-manage kek create".')
+    if label != _label(kind) or len(key) != _KEY_BYTES:
+        raise Misconfigured(f'The file {path} holds no key; make one with "km-manage {kind} create".')
     if not hmac.compare_digest(name, fingerprint(key)):
         raise Misconfigured(f'The key in {path} does not fit its fingerprint {name}.')
     return MasterKey(name, key)
+
+
+def _label(kind: str) -> str:
+    return f'km-{kind}-v1'

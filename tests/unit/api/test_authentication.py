@@ -6,9 +6,10 @@ import bcrypt
 import pytest
 from webob import Request
 
-from km.api.authentication import KnownTokens, authenticated
+from km.api.authentication import authenticated
 from km.conf.load import load, new
 from km.errors import Forbidden, Invalid, Misconfigured, Unauthenticated
+from km.keystone import KnownTokens
 from km.testing.application import a_deployment, write_conf
 
 FORGED = {'X-User-Id': 'eve', 'X-Project-Id': 'beta', 'X-Roles': 'admin', 'X-Role': 'admin',

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``km-worker``: does what the API asks for over a message broker, and sweeps."""
+import multiprocessing
+import sys
+
+import cotyledon
+from cotyledon.types import WorkerId
+from oslo_config import cfg
+
+from km.cmd import run
+from km.conf.load import load
+from km.deploy import WorkerDeployment, start_logging
+
+# As long as the slowest task that a client still waits for may take.
+_GRACE_SECONDS = 60
+
+
+class Service(cotyledon.Service):
+    """One of the processes of km-worker."""
+
+    def __init__(self, number: WorkerId, conf: cfg.ConfigOpts):
+        super().__init__(number)
+        self._deployment = WorkerDeployment(conf)
+
+    def run(self) -> None:
+        self._deployment.start()
+
+    def terminate(self) -> None:
+        self._deployment.close()
+
+
+def main() -> None:
+    """``km-worker [--config-file FILE]``"""
+    sys.exit(run(_main))
+
+
+def _main() -> None:
+    conf = load(sys.argv[1:])
+    start_logging(conf)
+    WorkerDeployment(conf).close()  # what is wrong is said here, once, before any process is forked
+    # A configuration that was read cannot be sent to a process, only inherited by one.
+    processes = cotyledon.ServiceManager(
+        graceful_shutdown_timeout=_GRACE_SECONDS, mp_context=multiprocessing.get_context('fork'))
+    processes.add(Service, workers=conf.worker.processes, args=(conf,))
+    processes.run()
