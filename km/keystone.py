@@ -58,7 +58,7 @@ class KnownTokens:
         """
         if not environ.get('HTTP_X_PROJECT_ID'):
             raise Unauthenticated('The token is not scoped to a project.')
-        identity = from_headers(environ)
+        identity = _from_headers(environ)
         key = _key(environ)
         if key and self._lasts(environ['keystone.token_info']['token']):
             with self._lock:
@@ -112,7 +112,7 @@ class Tokens:
         raise Unavailable('Keystone does not answer.')
 
 
-def from_headers(environ: Mapping[str, Any]) -> Identity:
+def _from_headers(environ: Mapping[str, Any]) -> Identity:
     """An identity from the headers that Keystone's middleware sets; an empty user is none.
 
     :param environ: of WSGI; it must have ``HTTP_X_PROJECT_ID``.

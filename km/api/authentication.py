@@ -17,7 +17,7 @@ from webob import exc
 from km.acl.rules import NoSuchMethod
 from km.errors import Forbidden, Invalid, Malformed, Misconfigured, NotFound, TooLarge, Unauthenticated
 from km.identity import Identity
-from km.keystone import KnownTokens, from_headers
+from km.keystone import KnownTokens
 
 # What auth_token sets, and what a client therefore must not: X-Roles, X-Project-Id, X-User-Name,
 # X-Service-Roles, OpenStack-System-Scope and their kin. A proxy's X-Forwarded-* are not among them.
@@ -144,8 +144,11 @@ class NoAuth:
             raise Invalid('The header X-Project-Id is required.')
         if any(len(environ.get(name, '')) > _MOST_CHARACTERS for name in _NOAUTH_HEADERS):
             raise Invalid('X-Project-Id, X-User-Id and X-Roles have 255 characters at most.')
-        environ.setdefault('HTTP_X_ROLES', 'admin,member,reader')
-        environ['km.identity'] = from_headers(environ)
+        roles = environ.get('HTTP_X_ROLES', 'admin,member,reader').split(',')
+        environ['km.identity'] = Identity(
+            user_id=environ.get('HTTP_X_USER_ID') or None, project_id=environ['HTTP_X_PROJECT_ID'],
+            roles=tuple(role.strip().lower() for role in roles if role.strip()),
+            request_id=environ['openstack.request_id'])
         return self._app(environ, start_response)
 
 
