@@ -154,11 +154,13 @@ def _library(conf: cfg.ConfigOpts, sections: Mapping[str, Sequence[cfg.Opt]]) ->
     own = cfg.ConfigOpts()
     own([], default_config_files=[], default_config_dirs=[])
     for section, options in sections.items():
-        conf.register_opts(options, group=section)
-        own.register_opts(options, group=section)
+        group = None if section == 'DEFAULT' else section
+        conf.register_opts(options, group=group)
+        own.register_opts(options, group=group)
+        read = conf[group] if group else conf
         for option in options:
             try:
-                own.set_override(option.dest, conf[section][option.dest], group=section)
+                own.set_override(option.dest, read[option.dest], group=group)
             except (cfg.Error, ValueError) as error:
                 raise Misconfigured(f'[{section}] {option.name}: {error}') from None
     return own

@@ -82,7 +82,7 @@ def sweep(asked, conf) -> int:
 
 def reconcile(asked, conf) -> int:
     """Compare the metadata with every store, both ways, and say on what they do not agree."""
-    deployment, found, left = Deployment(conf()), 0, 0
+    deployment, found, left = WorkerDeployment(conf()), 0, 0
     for difference in compare(deployment.context, fix=asked.fix):
         found, left = found + 1, left + (not difference.mended)
         print(f'{difference.store}: {difference.secret_id} {difference.problem}'
@@ -94,7 +94,7 @@ def reconcile(asked, conf) -> int:
 
 def db_clean(asked, conf) -> None:
     """Delete orders that ended long ago; what they made stays. Nothing else of km needs cleaning."""
-    deployment = Deployment(conf())
+    deployment = WorkerDeployment(conf())
     print(f'{orders.clean(deployment.context, days=asked.min_days)} orders deleted.')
     deployment.close()
 

@@ -19,6 +19,9 @@ from km.interfaces import Handler, Misconfigured, RpcTransport, Unavailable
 LOG = logging.getLogger(__name__)
 
 _SECTIONS = {group or 'DEFAULT': options for group, options in opts.list_opts()}
+# oslo.messaging asks for these, and registers them in oslo.config's global alone.
+_OFF = {'oslo_messaging_metrics': cfg.BoolOpt('metrics_enabled', default=False),
+        'oslo_messaging_tracing': cfg.BoolOpt('tracing_enabled', default=False)}
 # The driver tries forever to connect unless it is told how often; the second time it has reconnected.
 _RETRIES = 1
 _CONNECT_SECONDS = 5
@@ -44,6 +47,8 @@ class Messaging(RpcTransport):
         section: _SECTIONS[section] for section in ('DEFAULT', 'oslo_messaging_rabbit')}
 
     def open(self) -> None:
+        for section, option in _OFF.items():
+            self.library.register_opt(option, group=section)
         self.library.set_override('executor_thread_pool_size', self.settings.threads)
         try:
             self._transport = oslo_messaging.get_rpc_transport(self.library)
