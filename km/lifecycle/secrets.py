@@ -5,6 +5,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row
@@ -23,19 +24,22 @@ LOG = logging.getLogger(__name__)
 
 
 @task('secrets:post')
-def create(ctx: Context, *, payload: bytes | None = None, wrapping: Wrapping | None = None,
-           **described: Any) -> str:
+def create(ctx: Context, *, secret_type: str, name: str | None = None, algorithm: str | None = None,
+           mode: str | None = None, bit_length: int | None = None, expiration: datetime | None = None,
+           content_type: str | None = None, payload: bytes | None = None,
+           wrapping: Wrapping | None = None) -> str:
     """Create a secret, with its payload or to be given one later.
 
     :param wrapping: how the payload is wrapped, if it is.
-    :param described: name, secret_type, algorithm, mode, bit_length, expiration, content_type.
     :returns: the id.
     :raises QuotaExceeded: the project has as many as it may have.
     :raises Rejected, Unavailable: as the store says; then nothing was created.
     """
     if payload is not None and wrapping:
-        payload = unwrap(ctx, payload, content_type=described['content_type'], **wrapping)
-    row = _row(ctx, ctx.identity, described)
+        payload = unwrap(ctx, payload, content_type=content_type, **wrapping)
+    row = _row(ctx, ctx.identity, {
+        'name': name, 'secret_type': secret_type, 'algorithm': algorithm, 'mode': mode,
+        'bit_length': bit_length, 'expiration': expiration, 'content_type': content_type})
     if payload is None:
         _insert(ctx, row)
         return row['id']
@@ -95,7 +99,7 @@ def begin(ctx: Context, connection: Connection, store: SecretStore, owner: Ident
     """Write down that a new secret is on its way into a store. It exists for nobody yet.
 
     :param owner: whose it will be.
-    :param described: see ``create``.
+    :param described: as ``create`` takes it.
     """
     row = _row(ctx, owner, described) | _intent(ctx, store.name)
     secrets.insert(connection, **row)
