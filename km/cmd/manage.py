@@ -112,7 +112,7 @@ def rewrap(asked, conf) -> None:
 
 def transport_key_rotate(asked, conf) -> None:
     """Put a new transport key in the place of the current one, which opens payloads until it retires."""
-    deployment = Deployment(conf())
+    deployment = WorkerDeployment(conf())
     print(f'The current transport key is {transport_keys.rotate(deployment.context)}.')
     deployment.close()
 

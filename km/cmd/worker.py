@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-worker``: does what the API asks for over a message broker, and sweeps."""
+import logging
 import multiprocessing
 import sys
 
@@ -10,6 +11,8 @@ from oslo_config import cfg
 from km.cmd import run
 from km.conf.load import load
 from km.deploy import WorkerDeployment, start_logging
+
+LOG = logging.getLogger(__name__)
 
 # As long as the slowest task that a client still waits for may take.
 _GRACE_SECONDS = 60
@@ -24,6 +27,7 @@ class Service(cotyledon.Service):
 
     def run(self) -> None:
         self._deployment.start()
+        LOG.info('km-worker: a process serves.')
 
     def terminate(self) -> None:
         self._deployment.close()

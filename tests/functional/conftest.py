@@ -7,6 +7,7 @@ from tests.functional.keystone_server import keystone as run_keystone
 from tests.functional.mariadb_server import mariadb as run_mariadb
 from tests.functional.postgresql_server import postgresql as run_postgresql
 from tests.functional.rabbitmq_server import rabbitmq as run_rabbitmq
+from tests.functional.split_server import split
 
 
 @pytest.fixture(scope='session')
@@ -37,7 +38,7 @@ def keystone(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope='session', params=['standalone', 'keystone', 'mariadb'])
+@pytest.fixture(scope='session', params=['standalone', 'keystone', 'mariadb', 'split'])
 def km(request, tmp_path_factory):
     """A km behind HTTP, in each of its deployments.
 
@@ -47,6 +48,9 @@ def km(request, tmp_path_factory):
     folder.chmod(0o700)
     if request.param == 'standalone':
         deployment = km_server.standalone(folder / 'quickstart')
+    elif request.param == 'split':
+        deployment = split(
+            folder, *map(request.getfixturevalue, ('postgresql', 'keystone', 'rabbitmq')))
     else:
         databases = 'mariadb' if request.param == 'mariadb' else 'postgresql'
         deployment = km_server.behind_keystone(
