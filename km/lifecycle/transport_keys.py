@@ -114,7 +114,7 @@ def retire_superseded(ctx: Context) -> int:
 
 
 def unwrap(ctx: Context, wrapped: bytes, *, transport_key_id: str, padding: str | None,
-           content_type: str) -> bytes:
+           content_type: str | None) -> bytes:
     """The payload that a client wrapped.
 
     :param wrapped: see ``km.lifecycle.wrapping``.
