@@ -33,7 +33,7 @@ class V1(HouseResource):
 
 def tree(house: House) -> Resource:
     """Every resource of the API."""
-    collections: dict[str, Any] = {
+    collections: dict[str, Resource] = {
         'secrets': secrets.Secrets(house, member=secrets.Secret(
             house,
             payload=secrets.Payload(house),
@@ -64,7 +64,7 @@ def _of_either(house: House, kind: str) -> dict[str, Resource]:
 
 
 def _stores(house: House) -> Resource:
-    named: dict[str, Any] = {
+    named: dict[str, Resource] = {
         'global-default': stores.GlobalDefault(house),
         'preferred': stores.Preferred(house, member=stores.PreferredOfProject(house)),
     }
