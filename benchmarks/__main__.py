@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m benchmarks [--quick] [--profile NAME]``, from the root of the repository."""
+"""``python -m benchmarks [--quick] [--profile NAME] [--servers]``, from the root of the repository."""
 import argparse
 import sys
 import tempfile
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.measure import measured
 from benchmarks.profiling import report
+from benchmarks.servers import compared
 from benchmarks.stage import stage
 from benchmarks.table import table
 
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
                 print(f'Written: {options.report}', file=sys.stderr)
                 return
             print(f'{rounds} rounds of {requests} requests a kind ...', file=sys.stderr)
+            if options.servers:
+                print(compared(ready, folder, rounds=rounds, requests=requests))
+                return
             print(table(measured(ready, folder, rounds=rounds, requests=requests)))
 
 
@@ -42,6 +46,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--profile', metavar='NAME',
                         help='profile one kind of request in process instead: get-payload, post, '
                              'get-metadata, list-1000, list-100000')
+    parser.add_argument('--servers', action='store_true',
+                        help='compare WSGI servers with km in them instead')
     parser.add_argument('--report', type=Path, metavar='FILE',
                         help='where --profile writes; profile-NAME.txt')
     options = parser.parse_args(arguments)

@@ -2,7 +2,7 @@
 """gunicorn's settings for both sides: what km-api sets, with two processes."""
 
 workers = 2
-worker_class = 'gthread'
+worker_class = 'km.cmd.gathering.GatheringWorker'
 threads = 8
 keepalive = 30
 graceful_timeout = 5

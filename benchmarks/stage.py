@@ -23,7 +23,7 @@ from tests.functional.keystone_server import DOMAIN, Keystone, User, keystone
 from tests.functional.postgresql_server import PostgreSQL, postgresql
 from tests.functional.servers import http_answers, reserved_port, running, wait_until
 
-_REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[1]
 _DATABASES = ('km_metadata', 'km_ciphertext')
 
 
@@ -74,7 +74,7 @@ def serving(application: str, port: int, folder: Path, conf: Path) -> Iterator[l
                '--bind', f'127.0.0.1:{port}', application]
     log = folder / f'{application.partition(":")[0]}.log'
     environment = os.environ | {'KM_CONF': str(conf)}
-    with running(command, log, cwd=_REPOSITORY, env=environment) as process:
+    with running(command, log, cwd=REPOSITORY, env=environment) as process:
         wait_until(lambda: http_answers(port), process, log)
         yield usage.children(process.pid)
 

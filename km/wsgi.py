@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``km.wsgi:application``, for any WSGI server.
+"""``km.wsgi:application``, for any WSGI server; ``etc/km`` has examples for uWSGI and gunicorn.
 
-The file ``$KM_CONF`` names, or km.conf in the usual places, is read when the server asks for the
-attribute. Let each process of the server do that after it was forked (gunicorn without --preload,
-uwsgi with lazy-apps): connections and threads do not survive a fork.
+The file ``$KM_CONF`` names, or km.conf in the usual places, is read when this module is imported, for
+uWSGI and mod_wsgi take only what a module has then. Let each process of the server import it after it
+was forked (gunicorn without --preload, uwsgi with lazy-apps): connections and threads do not survive a
+fork.
 """
+import atexit
+
 from km.conf.load import load
 from km.deploy import Deployment, start_logging
 
 
-def __getattr__(name: str):
-    if name != 'application':
-        raise AttributeError(name)
+def _deployment() -> Deployment:
     conf = load()
     start_logging(conf)
     deployment = Deployment(conf)
     deployment.start()
-    globals()[name] = deployment.application
-    return deployment.application
+    atexit.register(deployment.close)
+    return deployment
+
+
+application = _deployment().application
