@@ -8,12 +8,13 @@ A request passes, from outside to inside:
 2.  proxy headers, only if enabled: what follows sees the scheme and host the client used;
 3.  CORS, only if origins are allowed: answers preflights, and decorates errors too;
 4.  faults: every error from here on leaves in the contract's shape;
-5.  doors: nobody further in reads a body without bound; ``/healthcheck`` and the version list at
-    ``/`` are open to everybody;
+5.  doors: nobody further in reads a body without bound; ``/healthcheck``, ``/readiness`` and the
+    version list at ``/`` are open to everybody;
 6.  authentication: client-sent identity headers off, then ``[api] auth_strategy``, then ``Identity``;
-7.  microversion: every answer from here on says which was spoken;
-8.  the ACL: no controller runs for what is not allowed;
-9.  the Pecan app.
+7.  CADF audit, only if enabled: it knows who asks, and hears of denials too;
+8.  microversion: every answer from here on says which was spoken;
+9.  the ACL: no controller runs for what is not allowed;
+10. the Pecan app.
 
 Where a library's middleware would copy each request to change nothing, it is left out of its way.
 """
@@ -21,6 +22,7 @@ import logging
 import resource
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
@@ -30,8 +32,11 @@ from oslo_utils import timeutils
 from km.acl.decision import Policy
 from km.acl.middleware import AccessControl
 from km.api import root
+from km.api.audit import Audited
 from km.api.authentication import Doors, authenticated
 from km.api.faults import Faults
+from km.api.health import Health, Readiness
+from km.api.metrics import Metrics
 from km.api.requestlog import RequestLog
 from km.api.resource import House, Links
 from km.api.versions import Microversions, VersionList
@@ -115,6 +120,10 @@ class Deployment(_House):
     def __init__(self, conf: cfg.ConfigOpts, *, clock: Callable[[], datetime] | None = None):
         """See ``_House``."""
         super().__init__(conf, works=False, clock=clock)
+        parts: dict[str, Any] = {'database': self.database, 'transport': self.transport}
+        self.health = Health(worker=self.worker, **parts)
+        self.metrics = Metrics(conf.metrics, health=self.health, **parts) if (
+            conf.metrics.enabled) else None
         self.application = self._pipeline()
 
     def start(self) -> None:
@@ -124,6 +133,14 @@ class Deployment(_House):
                         'of each request, which a client can choose.')
         if self.registry.works:
             self.sweeper.start()
+        if self.metrics:
+            self.metrics.start()
+
+    def close(self) -> None:
+        """Let what is under way finish, then give everything back."""
+        if self.metrics:
+            self.metrics.stop()
+        super().close()
 
     def _pipeline(self) -> Callable:
         conf = self.conf
@@ -132,16 +149,20 @@ class Deployment(_House):
             worker=self.worker, database=self.database, links=links,
             options=conf.api, clock=self.clock))
         app = AccessControl(app, policy=self.policy, database=self.database, clock=self.clock)
-        app = authenticated(Microversions(app), conf, tokens_passed_on=self.seal is not None)
+        app = Microversions(app)
+        if conf.audit.enabled:
+            app = Audited(app, conf, links)
+        app = authenticated(app, conf, tokens_passed_on=self.seal is not None)
         app = Faults(Doors(
-            {'': Microversions(VersionList(links)), '/healthcheck': Healthcheck(None, conf)},
+            {'': Microversions(VersionList(links)), '/healthcheck': Healthcheck(None, conf),
+             '/readiness': Readiness(self.health)},
             guarded=app, counted=RequestBodySizeLimiter(app, conf),
             max_body_bytes=conf.oslo_middleware.max_request_body_size))
         if conf.cors.allowed_origin:
             app = CORS(app, conf)
         if conf.oslo_middleware.enable_proxy_headers_parsing:
             app = HTTPProxyToWSGI(app, conf)
-        return RequestLog(app)
+        return RequestLog(app, self.metrics.observe if self.metrics else None)
 
 
 class WorkerDeployment(_House):

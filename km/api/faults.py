@@ -69,7 +69,8 @@ class Faults:
         held: list = []
 
         def respond(status: str, headers: list, exc_info: Any = None) -> Any:
-            if status[0] in '45':  # km's own errors are raised: this is a library's
+            # km's own errors are raised: this is a library's, or was made to be seen as it is.
+            if status[0] in '45' and 'km.rendered' not in environ:
                 held.append((status, headers))
                 return lambda _: None
             return start_response(status, headers + environ.get('km.spoken', []), exc_info)

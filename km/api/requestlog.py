@@ -22,8 +22,9 @@ class RequestLog:
     Audited is what its rule says, and every denial: who did what to which secret, and the outcome.
     """
 
-    def __init__(self, app: Callable):
-        self._app = app
+    def __init__(self, app: Callable, observe: Callable[[dict, str, float], None] | None = None):
+        """:param observe: is told of each request: the environ, the status, and the seconds it took."""
+        self._app, self._observe = app, observe
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
         began, path = time.perf_counter(), environ.get('PATH_INFO', '')
@@ -47,6 +48,9 @@ class RequestLog:
                 rule.operation, environ['km.ids'].get('secret_id') or location.rpartition('/')[2] or '-',
                 row.project_id if row else project, user, project,
                 'denied' if status == '403' else status, request_id)
+        seconds = time.perf_counter() - began
+        if self._observe:
+            self._observe(environ, status, seconds)
         LOG.info('%s user=%s project=%s %s %r %s %.1fms', request_id, user, project,
-                 environ['REQUEST_METHOD'], path, status, (time.perf_counter() - began) * 1000)
+                 environ['REQUEST_METHOD'], path, status, seconds * 1000)
         return body

@@ -11,7 +11,7 @@ from oslo_middleware import opts as middleware
 from oslo_middleware.healthcheck import opts as healthcheck_options
 from oslo_policy import opts as policy
 
-from km.conf import api, database, orders, plugins, quotas, transport_keys, worker
+from km.conf import api, audit, database, metrics, orders, plugins, quotas, transport_keys, worker
 from km.errors import Misconfigured
 
 #: Request bodies are cut here: a payload of 20 000 bytes with room for its JSON.
@@ -19,7 +19,9 @@ MAX_REQUEST_BODY_BYTES = 25000
 
 _GROUPS = (
     (api.GROUP, api.OPTIONS),
+    (audit.GROUP, audit.OPTIONS),
     (database.GROUP, database.OPTIONS),
+    (metrics.GROUP, metrics.OPTIONS),
     (orders.GROUP, orders.OPTIONS),
     (quotas.GROUP, quotas.OPTIONS),
     (transport_keys.GROUP, transport_keys.OPTIONS),
@@ -40,7 +42,9 @@ def set_library_defaults() -> None:
     oslo-config-generator calls this too, so the sample shows the same defaults.
     """
     log.set_defaults(default_log_levels=[*log.get_default_log_levels(), 'alembic=WARNING',
-                                            'oslo_middleware.basic_auth=WARNING'])
+                                            'oslo_middleware.basic_auth=WARNING',
+                                            # It warns of options that [audit] hands it as it wants them.
+                                            'keystonemiddleware._common.config=ERROR'])
     cors.set_defaults(
         allow_headers=['X-Auth-Token', 'OpenStack-API-Version', 'Content-Encoding'],
         expose_headers=['X-OpenStack-Request-ID', 'OpenStack-API-Version', 'Location'],

@@ -69,6 +69,14 @@ class Database:
             return False
         return _place(other) == _place(own)
 
+    def ping(self) -> bool:
+        """True.
+
+        :raises Unavailable: the database does not answer.
+        """
+        with self.statement() as connection:
+            return bool(connection.scalar(sa.select(1)))
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

@@ -33,6 +33,13 @@ class RpcTransport(Plugin):
         :raises Unavailable: it could not even be handed over.
         """
 
+    def waiting(self) -> int | None:
+        """How many messages wait to be taken; None if there is no telling.
+
+        :raises Unavailable: the broker does not answer.
+        """
+        return None
+
     @abstractmethod
     def serve(self, handler: Handler) -> None:
         """Give every message that arrives to ``handler``, from now until ``stop``."""

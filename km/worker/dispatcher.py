@@ -11,6 +11,7 @@ from km.lifecycle import (  # noqa: F401  importing them fills TASKS
     acls,
     consumers,
     containers,
+    health,
     metadata,
     orders,
     quotas,
