@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of resources, and the Pecan application around it."""
-from typing import Any
 
 import pecan
 from webob import Response

@@ -33,7 +33,7 @@ _TEXT = 'text/plain'
 _OWNER = NOBODY.project_id
 
 
-@task('transport_keys:get', 'secrets:post', 'secret:get')
+@task('transport_keys:get', 'secrets:post')
 def current(ctx: Context) -> str:
     """The id of the key to wrap payloads with from now on. If there is none, one is made.
 

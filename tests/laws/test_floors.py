@@ -37,7 +37,8 @@ FLOORS['testing'] = set(FLOORS) - {'client', 'testing'}
 KEPT = {'stevedore': ('km.registry',), 'pecan': ('km.api',), 'msgpack': ('km.worker.envelope',),
         'alembic': ('km.db',), 'keystonemiddleware': ('km.keystone',), 'cotyledon': ('km.cmd.worker',),
         'oslo_messaging': ('km.plugins.rpc_transport.messaging', 'km.worker.keystone_events'),
-        'osc_lib': ('km.client',), 'openstackclient': ('km.client.project',), 'prometheus_client': ('km.api.metrics',)}
+        'osc_lib': ('km.client',), 'openstackclient': ('km.client.project',),
+        'prometheus_client': ('km.api.metrics',)}
 
 
 def name_of(path: Path) -> str:
