@@ -117,6 +117,9 @@ def _renew_transport_key(ctx: Context, swept: Swept) -> None:
     try:
         swept.expired += transport_keys.retire_superseded(ctx)
         transport_keys.rotate_aged(ctx)
+    except KmError as error:
+        swept.failed += 1
+        LOG.warning('Transport keys stay as they are until the next sweep: %s', error.sentence)
     except Exception:
         swept.failed += 1
         LOG.exception('Transport keys stay as they are until the next sweep.')

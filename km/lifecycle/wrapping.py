@@ -27,7 +27,7 @@ from km.errors import Invalid
 #: Paddings of RSA ciphertext.
 OAEP, PKCS1 = 'oaep', 'pkcs1'
 
-_JWE = re.compile(rb'[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){4}\Z')
+_JWE = re.compile(rb'[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}\Z')
 _KEY_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 12, 16
 
 

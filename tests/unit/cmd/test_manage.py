@@ -157,3 +157,13 @@ def test_what_cannot_be_imported_is_one_sentence(manage_km, folder, capsys, text
     (line,) = warned.splitlines()
     assert str(old) in line
     assert 'aGlkZGVu' not in line
+
+
+def test_a_transport_key_is_rotated(manage_km, capsys):
+    manage_km('db', 'upgrade')
+    capsys.readouterr()
+    assert manage_km('transport-key', 'rotate') == 0
+    first = capsys.readouterr().out
+    assert first.startswith('The current transport key is ')
+    assert manage_km('transport-key', 'rotate') == 0
+    assert capsys.readouterr().out != first
