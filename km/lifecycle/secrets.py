@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life of a secret: created, given its payload, read, deleted."""
-import contextlib
 import json
 import logging
 import uuid
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,7 +11,7 @@ from sqlalchemy import Connection, Row
 from km.db import acls, consumers, secrets, settings
 from km.db.failures import retried
 from km.db.models import ACTIVE, SECRET
-from km.errors import CannotOpen, Conflict, Invalid, KmError, NotFound, Unavailable
+from km.errors import CannotOpen, Conflict, Invalid, NotFound, Unavailable
 from km.identity import Identity
 from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
 from km.lifecycle import quotas, stores
@@ -142,7 +140,7 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
     :raises Unavailable: as the store says.
     """
     try:
-        return _store(ctx, store).retrieve(StoredSecret(
+        return stores.enabled(ctx, store).retrieve(StoredSecret(
             secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
     except NotFound:
         with ctx.statement() as connection:
@@ -173,7 +171,7 @@ def delete(ctx: Context, *, secret_id: str, force: bool = True) -> None:
         raise NotFound('Secret not found.')
     if row.store and row.reference is None:
         return  # somebody is storing its payload right now; the sweep waits for them
-    with _left_to_the_sweep(secret_id):
+    with stores.left_to_the_sweep(f'Secret {secret_id}'):
         finish_deleting(ctx, row)
 
 
@@ -183,7 +181,7 @@ def finish_deleting(ctx: Context, row: Row) -> None:
     :raises Unavailable: the store does not answer; the row stays for the next sweep.
     """
     if row.store:
-        _destroy(_store(ctx, row.store), row)
+        stores.destroy(stores.enabled(ctx, row.store), row.id, row.project_id)
     _remove(ctx, row.id)
 
 
@@ -192,7 +190,7 @@ def undo_storing(ctx: Context, row: Row) -> None:
 
     :raises Unavailable: the store does not answer; the row stays for the next sweep.
     """
-    _destroy(_store(ctx, row.store), row)
+    stores.destroy(stores.enabled(ctx, row.store), row.id, row.project_id)
     if row.status == ACTIVE:
         with ctx.statement() as connection:
             secrets.forget_payload(connection, row.id, intent=row.intent)
@@ -200,35 +198,13 @@ def undo_storing(ctx: Context, row: Row) -> None:
         _remove(ctx, row.id)
 
 
-def _destroy(store: SecretStore, row: Row) -> None:
-    """Delete everything a store keeps for a row: more than one attempt may have left something."""
-    last = None
-    while (reference := store.find(row.id)) is not None:
-        if reference == last:
-            raise Unavailable('The store keeps what it was told to delete.')
-        last = reference
-        store.delete(StoredSecret(
-            secret_id=row.id, project_id=row.project_id, reference=reference))
-
-
 def _take_back(ctx: Context, secret_id: str, intent: str) -> None:
     """Leave nothing behind of a payload that its store did not take, if the store lets us see to it."""
-    with _left_to_the_sweep(secret_id):
+    with stores.left_to_the_sweep(f'Secret {secret_id}'):
         with ctx.statement() as connection:
             row = secrets.state(connection, secret_id)
         if row is not None and row.intent == intent:
             undo_storing(ctx, row)
-
-
-@contextlib.contextmanager
-def _left_to_the_sweep(secret_id: str) -> Iterator[None]:
-    """What fails in here is logged and no more: the row says what is left to do."""
-    try:
-        yield
-    except KmError as error:
-        LOG.warning('Secret %s waits for the sweep: %s', secret_id, error.sentence)
-    except Exception:
-        LOG.exception('Secret %s waits for the sweep.', secret_id)
 
 
 def _row(ctx: Context, owner: Identity, described: dict[str, Any]) -> dict[str, Any]:
@@ -274,10 +250,3 @@ def _remove(ctx: Context, secret_id: str) -> None:
         acls.forget(connection, SECRET, secret_id)
         consumers.forget(connection, SECRET, secret_id)
         secrets.delete(connection, secret_id)
-
-
-def _store(ctx: Context, name: str) -> SecretStore:
-    try:
-        return ctx.stores[name]
-    except KeyError:
-        raise Unavailable(f"The secret's store '{name}' is not enabled.") from None

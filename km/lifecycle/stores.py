@@ -8,6 +8,7 @@ from sqlalchemy import Row
 
 from km.db import settings
 from km.db import stores as rows
+from km.db.failures import retried
 from km.db.models import ACTIVE
 from km.errors import Invalid, KmError, NotFound, Unavailable
 from km.interfaces import SecretStore, StoredSecret
@@ -18,6 +19,7 @@ LOG = logging.getLogger(__name__)
 _ATTEMPTS = 5
 
 
+@retried
 def announce(ctx: Context, plugins: Mapping[str, str]) -> None:
     """Write down which stores this worker has enabled, for processes that have no store.
 
@@ -118,6 +120,7 @@ def unprefer_for(ctx: Context, *, store_id: str, project_id: str) -> None:
     _unprefer(ctx, project_id, store_id)
 
 
+@retried
 def _prefer(ctx: Context, project_id: str, store_id: str) -> None:
     with ctx.transaction() as connection:
         store = _get(connection, store_id)
@@ -126,6 +129,7 @@ def _prefer(ctx: Context, project_id: str, store_id: str) -> None:
         settings.set_preferred(connection, project_id, store.name)
 
 
+@retried
 def _unprefer(ctx: Context, project_id: str, store_id: str) -> None:
     with ctx.transaction() as connection:
         store = _get(connection, store_id)

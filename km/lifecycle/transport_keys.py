@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import Row
 
 from km.db import transport_keys as rows
+from km.db.failures import retried
 from km.errors import Invalid, NotFound, Unavailable
 from km.interfaces import SecretStore, StoredSecret, StoreRequest
 from km.lifecycle import stores, wrapping
@@ -169,14 +170,17 @@ def _make(ctx: Context, *, instead_of: str | None) -> str:
     except Exception:
         _take_back(ctx, store, key_id)
         raise
-    with ctx.transaction() as connection:
-        made = rows.make_current(connection, key_id, intent=intent, reference=reference,
-                                 instead_of=instead_of, now=ctx.clock())
-    if made:
+    if _give_out(ctx, key_id, intent=intent, reference=reference, instead_of=instead_of):
         LOG.info('Transport key %s is the current one.', key_id)
         return key_id
     _take_back(ctx, store, key_id)
     return _winner(ctx)
+
+
+@retried
+def _give_out(ctx: Context, key_id: str, **made: Any) -> bool:
+    with ctx.transaction() as connection:
+        return rows.make_current(connection, key_id, now=ctx.clock(), **made)
 
 
 def _take_back(ctx: Context, store: SecretStore, key_id: str) -> None:

@@ -49,7 +49,7 @@ def assert_one_that_works(ctx, keys, store):
     key_id = transport_keys.current(ctx)
     row = keys()[key_id]
     assert (row['status'], row['intent'], row['is_current']) == ('ACTIVE', None, 1)
-    assert set(keys()) == set(store.kept) == {key_id}
+    assert set(keys()) == set(store.payloads) == {key_id}
     assert unwrap(ctx, wrapped_with(keys, key_id), key_id) == b'a payload'
 
 
@@ -62,7 +62,7 @@ def test_the_private_half_is_in_the_store_and_not_in_the_row(ctx, keys, store):
     key_id = transport_keys.current(ctx)
     row = keys()[key_id]
     assert 'PRIVATE' not in str(row)
-    private = serialization.load_der_private_key(store.kept[row['id']], None)
+    private = serialization.load_der_private_key(store.payloads[row['id']], None)
     assert private.key_size == 2048
     assert private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo,
@@ -80,7 +80,7 @@ def test_of_many_who_rotate_at_once_all_get_the_same_key(ctx, keys, store):
     with ThreadPoolExecutor(6) as threads:
         found = set(threads.map(lambda _: transport_keys._make(ctx, instead_of=first), range(6)))
     assert len(found) == 1
-    assert set(keys()) == set(store.kept) == {first, *found}
+    assert set(keys()) == set(store.payloads) == {first, *found}
 
 
 @pytest.mark.parametrize('when', ['before', 'after'])
@@ -88,7 +88,7 @@ def test_a_store_that_fails_leaves_nothing(ctx, keys, store, when):
     store.fail = {('store', when): Unavailable('Down.')}
     with pytest.raises(Unavailable):
         transport_keys.current(ctx)
-    assert (keys(), store.kept) == ({}, {})
+    assert (keys(), store.payloads) == ({}, {})
 
 
 @pytest.mark.parametrize('step', [1, 2, 3])
@@ -96,7 +96,7 @@ def test_killed_while_a_key_is_made_leaves_nothing_after_a_sweep(ctx, keys, stor
     with pytest.raises(Killed):
         transport_keys.current(killed_at(ctx, step))
     swept(ctx, clock)
-    assert (keys(), store.kept) == ({}, {})
+    assert (keys(), store.payloads) == ({}, {})
     assert_one_that_works(ctx, keys, store)
 
 
@@ -108,7 +108,7 @@ def test_killed_inside_the_store_leaves_nothing_after_a_sweep(ctx, keys, store, 
     store.fail = {}
     assert upkeep.sweep(ctx) == upkeep.Swept(), 'a sweep must leave work alone that may yet go on'
     swept(ctx, clock)
-    assert (keys(), store.kept) == ({}, {})
+    assert (keys(), store.payloads) == ({}, {})
 
 
 @pytest.mark.parametrize('step', [1, 2, 3])
@@ -126,7 +126,7 @@ def test_killed_between_the_store_and_the_row_still_deletes(ctx, keys, store, cl
         transport_keys.delete(killed_at(ctx, 2), transport_key_id=key_id)
     assert [row['status'] for row in keys().values()] == ['DELETING']
     swept(ctx, clock)
-    assert (keys(), store.kept) == ({}, {})
+    assert (keys(), store.payloads) == ({}, {})
 
 
 def test_killed_before_deleting_began_changes_nothing(ctx, keys, store, clock):
@@ -145,7 +145,7 @@ def test_killed_inside_the_stores_delete_still_deletes(ctx, keys, store, clock, 
         transport_keys.delete(ctx, transport_key_id=key_id)
     store.fail = {}
     swept(ctx, clock)
-    assert (keys(), store.kept) == ({}, {})
+    assert (keys(), store.payloads) == ({}, {})
 
 
 def test_a_slow_process_taken_for_dead_cannot_finish_what_was_undone(ctx, keys, store, clock):
@@ -158,7 +158,7 @@ def test_a_slow_process_taken_for_dead_cannot_finish_what_was_undone(ctx, keys, 
     fast, store.__class__ = store.__class__, Slow
     with pytest.raises(Unavailable):
         transport_keys.current(ctx)
-    assert (keys(), store.kept) == ({}, {})
+    assert (keys(), store.payloads) == ({}, {})
     store.__class__ = fast
     assert_one_that_works(ctx, keys, store)
 
@@ -193,7 +193,7 @@ def test_a_key_of_age_is_rotated_by_the_sweep_and_opens_payloads_until_it_is_ret
     assert upkeep.sweep(ctx).expired == 1
     with pytest.raises(Invalid, match='unknown or retired'):
         unwrap(ctx, wrapped, first)
-    assert set(keys()) == set(store.kept) == {second}
+    assert set(keys()) == set(store.payloads) == {second}
 
 
 def test_a_sweep_makes_no_key_that_nobody_asked_for(ctx, keys):
