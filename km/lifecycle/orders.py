@@ -5,19 +5,20 @@ Placing writes the row, and everything else may be lost or done twice: a worker 
 gets its next fencing number, and what it made becomes real in the same transaction that makes the
 order active under that number, or not at all.
 """
+import contextlib
 import json
 import logging
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from km.db import containers, orders, settings
+from km.db import containers, orders
 from km.db.secrets import activate
-from km.errors import NotFound, Rejected, Unavailable
+from km.errors import NotFound, QuotaExceeded, Rejected, Unavailable
 from km.identity import Identity
 from km.interfaces import Reference
 from km.lifecycle import keys, quotas, secrets, stores
@@ -72,17 +73,23 @@ def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
         meta['algorithm'], meta['bit_length'])
     job = Job(id=order_id, type=order_type, meta=meta, fence=int(not waits), attempts=int(not waits),
               repeatable=not passphrase, owner=ctx.identity, passphrase=passphrase)
+    made, refusal = ([], None) if waits else _made(ctx, job)
     with ctx.transaction() as connection:
-        quotas.require_room(ctx, connection, orders=1, **_made_by(job))
+        # What is made at once takes its room now: its intents are there before anybody else counts.
+        project = quotas.require_room(ctx, connection, orders=1, **_made_by(job))
         orders.insert(
             connection, id=order_id, project_id=job.owner.project_id, creator_id=job.owner.user_id,
             type=job.type, meta=json.dumps(meta, ensure_ascii=False), fence=job.fence,
             attempts=job.attempts, repeatable=job.repeatable, created=now, updated=now,
             lease_until=now if waits else now + _lease(ctx))
+        deposits = _begin(ctx, connection, job, made, project)
     if waits:
         _have_processed(ctx, order_id)
-    else:
-        _fulfil(ctx, job)
+        return order_id
+    with _outcome(ctx, job):
+        if refusal:
+            raise refusal
+        _keep(ctx, job, made, deposits)
     return order_id
 
 
@@ -138,7 +145,8 @@ def _process(ctx: Context, order_id: str | None) -> bool:
         return False
     job = _job(row)
     if job.repeatable:
-        _fulfil(ctx, job)
+        with _outcome(ctx, job):
+            _fulfil(ctx, job)
     else:
         _give_up(ctx, job, '500', 'The order was cut off, and its passphrase is not kept: '
                                   'place it again.')
@@ -151,14 +159,20 @@ def _job(row: Row) -> Job:
                owner=Identity(user_id=row.creator_id, project_id=row.project_id))
 
 
-def _fulfil(ctx: Context, job: Job) -> None:
-    """Do what an order wants, and write down how it went."""
+@contextlib.contextmanager
+def _outcome(ctx: Context, job: Job) -> Iterator[None]:
+    """Fulfil an order in here, and how it went is written down."""
     try:
-        _FULFIL[job.type](ctx, job)
+        yield
     except _Superseded:
         LOG.warning('Order %s was deleted, or taken over from claim %d.', job.id, job.fence)
     except Rejected as error:
         _give_up(ctx, job, '400', error.sentence)
+    except QuotaExceeded as error:
+        if job.attempts > 1:  # an attempt that was cut off may have the room until it is swept
+            _postpone(ctx, job, error.sentence)
+        else:
+            _give_up(ctx, job, '403', error.sentence)
     except Unavailable as error:
         _postpone(ctx, job, error.sentence)
     except Exception:
@@ -166,22 +180,33 @@ def _fulfil(ctx: Context, job: Job) -> None:
         _give_up(ctx, job, '500', 'The order failed - please contact site administrator.')
 
 
-def _make_key(ctx: Context, job: Job) -> None:
-    payload = keys.make_key(job.meta['algorithm'], job.meta['bit_length'],
-                            legacy=ctx.orders.legacy_algorithms)
-    _keep(ctx, job, [keys.Made(
-        name='', secret_type='symmetric', payload=payload,
-        content_type=job.meta['payload_content_type'] or keys.OCTETS)])
+def _fulfil(ctx: Context, job: Job) -> None:
+    """Do what an order wants.
+
+    :raises Rejected, Unavailable, _Superseded: see ``_made`` and ``_keep``.
+    :raises QuotaExceeded: the project took the room otherwise since it placed the order.
+    """
+    made, refusal = _made(ctx, job)
+    if refusal:
+        raise refusal
+    with ctx.transaction() as connection:
+        project = quotas.require_room(
+            replace(ctx, identity=job.owner), connection, **_made_by(job))
+        deposits = _begin(ctx, connection, job, made, project)
+    _keep(ctx, job, made, deposits)
 
 
-def _make_pair(ctx: Context, job: Job) -> None:
-    algorithm = job.meta['algorithm']
-    made = keys.make_pair(algorithm, job.meta['bit_length'], passphrase=job.passphrase,
-                          legacy=ctx.orders.legacy_algorithms)
-    _keep(ctx, job, made, container_type='rsa' if keys.is_rsa(algorithm) else 'generic')
-
-
-_FULFIL: dict[str, Callable[[Context, Job], None]] = {KEY: _make_key, ASYMMETRIC: _make_pair}
+def _made(ctx: Context, job: Job) -> tuple[list[keys.Made], Rejected | None]:
+    """The secrets that an order asks for, in memory; or why km does not make such."""
+    algorithm, bits, legacy = job.meta['algorithm'], job.meta['bit_length'], ctx.orders.legacy_algorithms
+    try:
+        if job.type == ASYMMETRIC:
+            return keys.make_pair(algorithm, bits, passphrase=job.passphrase, legacy=legacy), None
+        return [keys.Made(
+            name='', secret_type='symmetric', payload=keys.make_key(algorithm, bits, legacy=legacy),
+            content_type=job.meta['payload_content_type'] or keys.OCTETS)], None
+    except Rejected as error:
+        return [], error
 
 
 def _made_by(job: Job) -> dict[str, int]:
@@ -191,22 +216,30 @@ def _made_by(job: Job) -> dict[str, int]:
     return {'secrets': 3 if job.passphrase else 2, 'containers': 1}
 
 
-def _keep(ctx: Context, job: Job, made: list[keys.Made], container_type: str | None = None) -> None:
-    """Put what was made into the project's store, and let it and the order become real together.
+def _begin(ctx: Context, connection: Connection, job: Job, made: list[keys.Made],
+           project: Row | None) -> list[Deposit]:
+    """Write down that what was made is on its way into the project's store.
 
-    :param container_type: of the container it goes into; None for a single secret.
+    :param project: its settings, if it has any.
     """
     expiration = job.meta['expiration'] and datetime.fromisoformat(job.meta['expiration'])
     described = {name: job.meta[name] for name in ('name', 'algorithm', 'mode', 'bit_length')}
-    with ctx.transaction() as connection:
-        store = stores.choose(ctx, settings.get(connection, job.owner.project_id))
-        deposits = [secrets.begin(
-            ctx, connection, store, job.owner, payload=one.payload, secret_type=one.secret_type,
-            content_type=one.content_type, expiration=expiration, **described) for one in made]
+    store = stores.choose(ctx, project)
+    return [secrets.begin(
+        ctx, connection, store, job.owner, payload=one.payload, secret_type=one.secret_type,
+        content_type=one.content_type, expiration=expiration, **described) for one in made]
+
+
+def _keep(ctx: Context, job: Job, made: list[keys.Made], deposits: list[Deposit]) -> None:
+    """Put what was made into the store, and let it and the order become real together.
+
+    :raises Rejected, Unavailable: as the store says.
+    :raises _Superseded: see ``_record``.
+    """
     references = secrets.fill(ctx, deposits)
     try:
         with ctx.transaction() as connection:
-            container_id = container_type and _contain(ctx, connection, job, container_type)
+            container_id = _contain(ctx, connection, job) if job.type == ASYMMETRIC else None
             _record(ctx, connection, job, deposits=deposits, references=references,
                     container_id=container_id)
             if container_id:
@@ -219,11 +252,12 @@ def _keep(ctx: Context, job: Job, made: list[keys.Made], container_type: str | N
         raise
 
 
-def _contain(ctx: Context, connection: Connection, job: Job, container_type: str) -> str:
+def _contain(ctx: Context, connection: Connection, job: Job) -> str:
     container_id, now = str(uuid.uuid4()), ctx.clock()
     containers.insert(
         connection, id=container_id, project_id=job.owner.project_id, creator_id=job.owner.user_id,
-        name=job.meta['name'], type=container_type, created=now, updated=now)
+        name=job.meta['name'], type='rsa' if keys.is_rsa(job.meta['algorithm']) else 'generic',
+        created=now, updated=now)
     return container_id
 
 

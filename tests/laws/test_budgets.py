@@ -222,7 +222,7 @@ def test_creating_a_secret_seldom_leads_from_one_file_to_another(creation):
 
 def test_a_key_is_ordered_with_few_statements_from_post_to_active(ann, asked):
     order = {'type': 'key', 'meta': {'algorithm': 'aes', 'bit_length': 256}}
-    assert asked('POST', '/v1/orders', json=order, status=202) == (6, 1)
+    assert asked('POST', '/v1/orders', json=order, status=202) == (5, 1)
     path = '/v1' + ann.get('/v1/orders').json['orders'][0]['order_ref'].partition('/v1')[2]
     assert asked('GET', path) == (1, 0)
 

@@ -86,8 +86,8 @@ def test_a_message_that_comes_twice_or_late_changes_nothing(ctx, rows, store, cl
     assert rows('orders') == []
 
 
-# Placing opens the database to look for room, to begin, and to record.
-@pytest.mark.parametrize('step', [1, 2, 3])
+# Placing opens the database to begin, and to record.
+@pytest.mark.parametrize('step', [1, 2])
 @pytest.mark.parametrize('order', [KEY, PAIR], ids=['key', 'pair'])
 def test_killed_at_any_step_of_a_quick_order_one_effect_remains(ctx, rows, store, clock, order, step):
     with pytest.raises(Killed):
@@ -221,6 +221,37 @@ def test_an_order_with_a_passphrase_is_made_at_once_or_not_at_all(ctx, rows, sto
     assert 'unmistakable' not in repr(rows('orders'))
     settled(ctx, clock)
     assert (rows(), store.payloads) == ([], {})
+
+
+def with_room_for(ctx, secrets):
+    return dataclasses.replace(ctx, quotas={**ctx.quotas, 'secrets': secrets})
+
+
+def test_a_slow_order_whose_room_was_taken_meanwhile_fails(ctx, rows, store):
+    ctx = with_room_for(ctx, 2)
+    order_id = orders.place(ctx, **SLOW)
+    secrets.create(ctx, payload=b'first', name=None, secret_type='opaque')
+    orders.process(ctx, order_id=order_id)
+    order = the_order(rows)
+    assert (order['status'], order['error_status_code']) == ('ERROR', '403')
+    assert 'quota' in order['error_reason']
+    assert [row['id'] for row in rows()] == list(store.payloads)
+
+
+@pytest.mark.parametrize('order', [KEY, PAIR, SLOW], ids=['key', 'pair', 'slow'])
+def test_an_attempt_that_was_cut_off_does_not_take_the_room_of_the_next_one(
+        ctx, rows, store, clock, order):
+    ctx = with_room_for(ctx, MADE[order['order_type']])
+    order_id = orders.place(ctx, **order) if order is SLOW else None
+    store.fail = {('store', 'after'): Killed()}
+    with pytest.raises(Killed):
+        orders.process(ctx, order_id=order_id) if order_id else orders.place(ctx, **order)
+    store.fail = {}
+    clock.forward(minutes=3)
+    orders.process(ctx, order_id=the_order(rows)['id'])
+    assert the_order(rows)['status'] == 'PENDING'
+    settled(ctx, clock)
+    assert_made_once(rows, store, order['order_type'])
 
 
 def test_a_passphrase_is_in_no_log_and_no_repr(ctx, rows, store, caplog):
