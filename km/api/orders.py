@@ -13,7 +13,7 @@ from km.api.resource import HouseResource, Links, accepted, nothing, shown, verb
 from km.db import orders as rows
 from km.db.models import ACTIVE, ERROR
 from km.db.pages import Filter
-from km.lifecycle import orders
+from km.lifecycle import jobs, orders
 
 _META = {
     'type': 'object',
@@ -31,7 +31,7 @@ _META = {
 }
 ORDER = {
     'type': 'object',
-    'properties': {'type': {'enum': [orders.KEY, orders.ASYMMETRIC]}, 'meta': _META},
+    'properties': {'type': {'enum': [jobs.KEY, jobs.ASYMMETRIC]}, 'meta': _META},
     'required': ['type', 'meta'],
 }
 _require_order = schemas.validator('Order', ORDER)
@@ -139,7 +139,7 @@ def _passphrase(order_type: str, meta: dict[str, Any]) -> str | None:
     :raises Invalid: it is given twice, or for what has no private half.
     """
     given = {meta[name] for name in ('passphrase', 'pass_phrase') if meta.get(name)}
-    if len(given) > 1 or (given and order_type != orders.ASYMMETRIC):
+    if len(given) > 1 or (given and order_type != jobs.ASYMMETRIC):
         raise schemas.unfit('Order', 'must be given once, and for asymmetric keys only',
                             'meta.passphrase')
     return given.pop() if given else None

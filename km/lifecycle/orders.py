@@ -10,46 +10,26 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from km.db import containers, orders
+from km.db.failures import retried
 from km.db.secrets import activate
 from km.errors import NotFound, QuotaExceeded, Rejected, Unavailable
-from km.identity import Identity
 from km.interfaces import Reference
 from km.lifecycle import keys, quotas, secrets, stores
 from km.lifecycle.context import Context, task
+from km.lifecycle.jobs import ASYMMETRIC, Job
 from km.lifecycle.secrets import Deposit
 
 LOG = logging.getLogger(__name__)
 
-KEY, ASYMMETRIC = 'key', 'asymmetric'
-
 _PAGE = 100
 _LONGEST_PAUSE = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """An order that this process has claimed.
-
-    :param meta: what the order says, checked; an expiration is ISO 8601 text.
-    :param fence: the number of the claim.
-    :param owner: whose the order is, and what it makes will be.
-    """
-
-    id: str
-    type: str
-    meta: dict[str, Any]
-    fence: int
-    attempts: int
-    repeatable: bool
-    owner: Identity
-    passphrase: str | None = field(default=None, repr=False)
 
 
 class _Superseded(Exception):
@@ -61,7 +41,7 @@ def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
           passphrase: str | None = None) -> str:
     """Place an order. A quick one is fulfilled, or has failed, when this returns.
 
-    :param order_type: ``KEY`` or ``ASYMMETRIC``.
+    :param order_type: see ``km.lifecycle.jobs``.
     :param meta: algorithm, bit_length, mode, name, expiration, payload_content_type.
     :param passphrase: for the private half of a pair. It is not kept with the order, so that an order
         with one cannot be tried again.
@@ -74,15 +54,7 @@ def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
     job = Job(id=order_id, type=order_type, meta=meta, fence=int(not waits), attempts=int(not waits),
               repeatable=not passphrase, owner=ctx.identity, passphrase=passphrase)
     made, refusal = ([], None) if waits else _made(ctx, job)
-    with ctx.transaction() as connection:
-        # What is made at once takes its room now: its intents are there before anybody else counts.
-        project = quotas.require_room(ctx, connection, orders=1, **_made_by(job))
-        orders.insert(
-            connection, id=order_id, project_id=job.owner.project_id, creator_id=job.owner.user_id,
-            type=job.type, meta=json.dumps(meta, ensure_ascii=False), fence=job.fence,
-            attempts=job.attempts, repeatable=job.repeatable, created=now, updated=now,
-            lease_until=now if waits else now + _lease(ctx))
-        deposits = _begin(ctx, connection, job, made, project)
+    deposits = _place(ctx, job, made, due=now if waits else now + _lease(ctx))
     if waits:
         _have_processed(ctx, order_id)
         return order_id
@@ -130,6 +102,23 @@ def clean(ctx: Context, *, days: int) -> int:
             return cleaned
 
 
+@retried
+def _place(ctx: Context, job: Job, made: list[keys.Made], *, due: datetime) -> list[Deposit]:
+    """Write an order, and what it makes at once: its intents are there before anybody else counts.
+
+    :raises QuotaExceeded: there is no room for them.
+    """
+    now = ctx.clock()
+    with ctx.transaction() as connection:
+        project = quotas.require_room(ctx, connection, orders=1, **job.makes())
+        orders.insert(
+            connection, id=job.id, project_id=job.owner.project_id, creator_id=job.owner.user_id,
+            type=job.type, meta=json.dumps(job.meta, ensure_ascii=False), fence=job.fence,
+            attempts=job.attempts, repeatable=job.repeatable, created=now, updated=now,
+            lease_until=due)
+        return _begin(ctx, connection, job, made, project)
+
+
 def _have_processed(ctx: Context, order_id: str) -> None:
     try:
         ctx.cast(process, order_id=order_id)
@@ -137,13 +126,18 @@ def _have_processed(ctx: Context, order_id: str) -> None:
         LOG.warning('Order %s waits for the sweep: %s', order_id, error.sentence)
 
 
-def _process(ctx: Context, order_id: str | None) -> bool:
+@retried
+def _claim(ctx: Context, order_id: str | None) -> Row | None:
     now = ctx.clock()
     with ctx.transaction() as connection:
-        row = orders.claim(connection, order_id, now=now, until=now + _lease(ctx))
+        return orders.claim(connection, order_id, now=now, until=now + _lease(ctx))
+
+
+def _process(ctx: Context, order_id: str | None) -> bool:
+    row = _claim(ctx, order_id)
     if row is None:
         return False
-    job = _job(row)
+    job = Job.of(row)
     if job.repeatable:
         with _outcome(ctx, job):
             _fulfil(ctx, job)
@@ -151,12 +145,6 @@ def _process(ctx: Context, order_id: str | None) -> bool:
         _give_up(ctx, job, '500', 'The order was cut off, and its passphrase is not kept: '
                                   'place it again.')
     return True
-
-
-def _job(row: Row) -> Job:
-    return Job(id=row.id, type=row.type, meta=json.loads(row.meta), fence=row.fence,
-               attempts=row.attempts, repeatable=row.repeatable,
-               owner=Identity(user_id=row.creator_id, project_id=row.project_id))
 
 
 @contextlib.contextmanager
@@ -189,11 +177,14 @@ def _fulfil(ctx: Context, job: Job) -> None:
     made, refusal = _made(ctx, job)
     if refusal:
         raise refusal
+    _keep(ctx, job, made, _begin_again(replace(ctx, identity=job.owner), job, made))
+
+
+@retried
+def _begin_again(ctx: Context, job: Job, made: list[keys.Made]) -> list[Deposit]:
     with ctx.transaction() as connection:
-        project = quotas.require_room(
-            replace(ctx, identity=job.owner), connection, **_made_by(job))
-        deposits = _begin(ctx, connection, job, made, project)
-    _keep(ctx, job, made, deposits)
+        project = quotas.require_room(ctx, connection, **job.makes())
+        return _begin(ctx, connection, job, made, project)
 
 
 def _made(ctx: Context, job: Job) -> tuple[list[keys.Made], Rejected | None]:
@@ -207,13 +198,6 @@ def _made(ctx: Context, job: Job) -> tuple[list[keys.Made], Rejected | None]:
             content_type=job.meta['payload_content_type'] or keys.OCTETS)], None
     except Rejected as error:
         return [], error
-
-
-def _made_by(job: Job) -> dict[str, int]:
-    """How many of each resource an order makes."""
-    if job.type == KEY:
-        return {'secrets': 1}
-    return {'secrets': 3 if job.passphrase else 2, 'containers': 1}
 
 
 def _begin(ctx: Context, connection: Connection, job: Job, made: list[keys.Made],
@@ -238,18 +222,34 @@ def _keep(ctx: Context, job: Job, made: list[keys.Made], deposits: list[Deposit]
     """
     references = secrets.fill(ctx, deposits)
     try:
-        with ctx.transaction() as connection:
-            container_id = _contain(ctx, connection, job) if job.type == ASYMMETRIC else None
-            _record(ctx, connection, job, deposits=deposits, references=references,
-                    container_id=container_id)
-            if container_id:
-                containers.add(connection, container_id, {
-                    one.name: deposit.request.secret_id
-                    for one, deposit in zip(made, deposits, strict=True)})
+        _record(ctx, job, made, deposits=deposits, references=references)
     except _Superseded:
         for deposit, reference in zip(deposits, references, strict=True):
             secrets.undo(deposit, reference)
         raise
+
+
+@retried
+def _record(ctx: Context, job: Job, made: list[keys.Made], *, deposits: list[Deposit],
+            references: list[Reference]) -> None:
+    """Let an order and its secrets be active, the halves of a pair in a container.
+
+    :raises _Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
+    """
+    ids = [deposit.request.secret_id for deposit in deposits]
+    with ctx.transaction() as connection:
+        container_id = _contain(ctx, connection, job) if job.type == ASYMMETRIC else None
+        if not orders.fulfilled(
+                connection, job.id, fence=job.fence, secret_id=None if container_id else ids[0],
+                container_id=container_id, now=ctx.clock()):
+            raise _Superseded
+        for deposit, reference in zip(deposits, references, strict=True):
+            if not activate(connection, deposit.request.secret_id, intent=deposit.intent,
+                            reference=reference):
+                raise _Superseded
+        if container_id:
+            containers.add(connection, container_id, {
+                one.name: secret_id for one, secret_id in zip(made, ids, strict=True)})
 
 
 def _contain(ctx: Context, connection: Connection, job: Job) -> str:
@@ -259,22 +259,6 @@ def _contain(ctx: Context, connection: Connection, job: Job) -> str:
         name=job.meta['name'], type='rsa' if keys.is_rsa(job.meta['algorithm']) else 'generic',
         created=now, updated=now)
     return container_id
-
-
-def _record(ctx: Context, connection: Connection, job: Job, *, deposits: list[Deposit],
-            references: list[Reference], container_id: str | None) -> None:
-    """Let an order and its secrets be active.
-
-    :raises _Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
-    """
-    secret_id = None if container_id else deposits[0].request.secret_id
-    if not orders.fulfilled(connection, job.id, fence=job.fence, secret_id=secret_id,
-                            container_id=container_id, now=ctx.clock()):
-        raise _Superseded
-    for deposit, reference in zip(deposits, references, strict=True):
-        if not activate(connection, deposit.request.secret_id, intent=deposit.intent,
-                        reference=reference):
-            raise _Superseded
 
 
 def _give_up(ctx: Context, job: Job, code: str, reason: str) -> None:

@@ -26,14 +26,17 @@ class Killed(BaseException):
     """The process ended here: nothing after this line ran, no handler either."""
 
 
-def killed_at(ctx, step):
-    """A context whose process dies when it opens the database for the ``step``-th time."""
+def killed_at(ctx, step, death=Killed):
+    """A context whose process dies when it opens the database for the ``step``-th time.
+
+    :param death: or what happens to it then instead.
+    """
     count = itertools.count(1)
 
     def dying(opens):
         def open_or_die():
             if next(count) == step:
-                raise Killed
+                raise death
             return opens()
         return open_or_die
 

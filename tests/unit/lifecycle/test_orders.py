@@ -6,8 +6,9 @@ import logging
 import pytest
 
 from km.db import secrets as secret_rows
+from km.db.failures import Undone
 from km.errors import NotFound, Rejected, Unavailable
-from km.lifecycle import orders, upkeep
+from km.lifecycle import orders, secrets, upkeep
 from tests.unit.lifecycle.conftest import Killed, killed_at
 
 META = {'name': 'disk', 'mode': None, 'expiration': None, 'payload_content_type': None}
@@ -221,6 +222,20 @@ def test_an_order_with_a_passphrase_is_made_at_once_or_not_at_all(ctx, rows, sto
     assert 'unmistakable' not in repr(rows('orders'))
     settled(ctx, clock)
     assert (rows(), store.payloads) == ([], {})
+
+
+@pytest.mark.parametrize('step', [1, 2])
+@pytest.mark.parametrize('order', [KEY, PAIR], ids=['key', 'pair'])
+def test_what_the_database_undid_of_a_quick_order_is_done_anew(ctx, rows, store, order, step):
+    orders.place(killed_at(ctx, step, Undone('A deadlock.')), **order)
+    assert_made_once(rows, store, order['order_type'])
+
+
+@pytest.mark.parametrize('step', [1, 2, 3])
+def test_what_the_database_undid_of_a_slow_order_is_done_anew(ctx, rows, store, step):
+    order_id = orders.place(ctx, **SLOW)
+    orders.process(killed_at(ctx, step, Undone('A deadlock.')), order_id=order_id)
+    assert_made_once(rows, store, 'asymmetric')
 
 
 def with_room_for(ctx, secrets):
