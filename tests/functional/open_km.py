@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A km that believes everybody, on a database server: for tests of many projects or many processes."""
+import configparser
 import contextlib
 import multiprocessing
 import os
@@ -63,15 +64,21 @@ def victim_beside(km, folder):
 
 
 def victims_conf(km, folder, **api_options):
-    """The path of a new km.conf for one more process on the databases of ``km``, to be killed."""
-    folder.chmod(0o700)
-    section, soft = 'secret_store:soft', {}
-    soft['kek_file'] = km.option(section, 'kek_file')
-    soft['connection'] = _as_victim(km.option(section, 'connection'))
-    return write_conf(folder, {
-        'api': {'host_href': km.url, **api_options},
-        'database': {'connection': _as_victim(km.option('database', 'connection'))},
-        'worker': {'sweep_seconds': 3600}, section: soft})
+    """The path of a copy of a km.conf, for one more process on its databases, to be killed.
+
+    :param api_options: what differs in its section [api].
+    """
+    conf = configparser.ConfigParser(interpolation=None)
+    conf.read(km.conf)
+    conf['worker']['sweep_seconds'] = '3600'
+    conf['api'].update({name: str(value) for name, value in api_options.items()})
+    for section in ('database', 'secret_store:soft'):
+        conf[section]['connection'] += f'?application_name={VICTIM}'
+    path = folder / 'victim.conf'
+    path.touch(mode=0o600)
+    with path.open('w') as file:
+        conf.write(file)
+    return path
 
 
 @contextlib.contextmanager
@@ -93,6 +100,7 @@ def kill(process):
     """Kill a process and its children, as the kernel does that runs out of memory."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # if it did not even get to lead a group
     process.join()
 
 
@@ -103,7 +111,3 @@ def _run(main, log, *arguments):
     sys.stdout, sys.stderr = (os.fdopen(number, 'w') for number in (1, 2))
     sys.argv = ['km', *arguments]
     main()
-
-
-def _as_victim(url):
-    return f'{url}?application_name={VICTIM}'

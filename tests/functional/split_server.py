@@ -45,11 +45,13 @@ class Split(Km):
 
 
 @contextlib.contextmanager
-def split(folder, postgresql, keystone, rabbitmq, *, name='km_split'):
+def split(folder, postgresql, keystone, rabbitmq, *, name='km_split',
+          call_timeout_seconds=CALL_TIMEOUT_SECONDS):
     """Run ``km-api`` and ``km-worker`` with nothing in common but a broker, a seal key and a database
     that the API may only read; give a ``Split``.
 
     :param name: what its databases' names begin with; no other km's on this server.
+    :param call_timeout_seconds: how long the API waits for a worker.
     """
     connection = postgresql.create_database(name)
     key_file.create(str(folder / 'seal_key'), key_file.SEAL_KEY)
@@ -57,7 +59,7 @@ def split(folder, postgresql, keystone, rabbitmq, *, name='km_split'):
         'DEFAULT': {'debug': 'true', 'transport_url': rabbitmq.tls_transport_url},
         'oslo_messaging_rabbit': {'ssl_ca_file': rabbitmq.ca_file},
         'rpc_transport': {'plugin': 'messaging', 'topic': name,
-                          'call_timeout_seconds': CALL_TIMEOUT_SECONDS},
+                          'call_timeout_seconds': call_timeout_seconds},
         'keystone_authtoken': keystone.authtoken_section(),
         'worker': {'seal_key_file': folder / 'seal_key', 'sweep_seconds': 1, 'processes': 2},
     }

@@ -5,14 +5,24 @@ A km is killed with all its processes, an hour passes, and one sweep follows. An
 databases, which was there all the time, tells what is left.
 """
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 import sqlalchemy as sa
 
 from km.cmd import manage
 from tests.functional.aftermath import an_hour_and_a_sweep_later, an_hour_later, dangling
+from tests.functional.killing import (
+    KEY,
+    LOCKED_PAIR,
+    PAIR,
+    SLOW_PAIR,
+    all_of,
+    assert_made,
+    assert_readable,
+    given,
+    killed_at,
+    placed,
+)
 from tests.functional.km_server import new_text
 from tests.functional.open_km import believing_all, forked, kill, victim_beside, victims_conf
 from tests.functional.stops import BEFORE, COMMITTED, DONE, Step, Stops
@@ -46,31 +56,9 @@ def project():
     return uuid.uuid4().hex
 
 
-def killed_at(stops, victim, step, ask):
-    """Have ``victim`` killed at ``step`` of its answer to ``ask()``, which never comes."""
-    with ThreadPoolExecutor(1) as threads, stops.at(step) as wait:
-        answer = threads.submit(ask)
-        wait()
-        kill(victim.process)
-        with pytest.raises(requests.ConnectionError):
-            answer.result()
-
-
-def all_of(km, project, collection):
-    """Everything of one kind that a project has, as its list shows it."""
-    told = km.get(f'/v1/{collection}', who=project).json()
-    assert told['total'] == len(told[collection])
-    return told[collection]
-
-
 def _read(parameter):
     """How a reader would name a parameter."""
     return {True: 'there', False: 'not there'}.get(parameter, str(parameter))
-
-
-def assert_readable(km, path, payload, project):
-    answer = km.get(f'{path}/payload', who=project)
-    assert (answer.status_code, answer.text) == (200, payload)
 
 
 NEW_SECRET = [
@@ -88,7 +76,7 @@ NEW_SECRET = [
 @pytest.mark.parametrize(('step', 'there'), NEW_SECRET, ids=_read)
 def test_a_new_secret_is_there_whole_or_not_at_all(km, victim, stops, project, step, there):
     payload = new_text()
-    killed_at(stops, victim, step, lambda: victim.secret(payload, who=project))
+    assert killed_at(stops, victim.process, step, lambda: given(victim, payload, project)) is None
     an_hour_and_a_sweep_later(km)
     found = all_of(km, project, 'secrets')
     assert len(found) == there
@@ -122,7 +110,7 @@ def test_a_secret_has_its_payload_or_can_be_given_one_again(
     def put(asked, payload):
         return asked.put(path, body=payload.encode(), Content_Type='text/plain', who=project)
 
-    killed_at(stops, victim, step, lambda: put(victim, first))
+    assert killed_at(stops, victim.process, step, lambda: put(victim, first)) is None
     an_hour_and_a_sweep_later(km)
     assert put(km, second).status_code == (409 if there else 204)
     assert_readable(km, path, first if there else second, project)
@@ -158,7 +146,7 @@ def test_a_secret_is_deleted_with_all_it_had_or_is_as_it_was(km, victim, stops, 
     }
     assert [answer.status_code for answer in has.values()] == [200, 201, 200, 201]
     was = [km.get(part, who=project).json() for part in has]
-    killed_at(stops, victim, step, lambda: victim.delete(path, who=project))
+    assert killed_at(stops, victim.process, step, lambda: victim.delete(path, who=project)) is None
     an_hour_and_a_sweep_later(km)
     if there:
         assert_readable(km, path, payload, project)
@@ -186,11 +174,6 @@ def test_a_deletion_that_was_acknowledged_right_before_is_not_undone(km, victim,
     an_hour_and_a_sweep_later(km)
     assert km.get(path, who=project).status_code == 404
 
-
-KEY = {'type': 'key', 'meta': {'name': 'disk', 'algorithm': 'aes', 'bit_length': 256}}
-PAIR = {'type': 'asymmetric', 'meta': {'name': 'pair', 'algorithm': 'ec', 'bit_length': 256}}
-SLOW_PAIR = {'type': 'asymmetric', 'meta': {'name': 'pair', 'algorithm': 'rsa', 'bit_length': 3072}}
-LOCKED_PAIR = {'type': 'asymmetric', 'meta': {**PAIR['meta'], 'pass_phrase': 'unmistakable phrase'}}
 
 NOT_PLACED = [
     (KEY, Step('before the order was written', BEFORE, 'INSERT', 'orders')),
@@ -237,50 +220,30 @@ MAKE_LOCKED_PAIR = [
 ]
 
 
-def placed(asked, order, project):
-    return asked.post('/v1/orders', order, who=project)
-
-
-def assert_made(km, project, secrets):
-    """The project's only order is active, and what it made is all that the project has."""
-    order, = all_of(km, project, 'orders')
-    assert order['status'] == 'ACTIVE'
-    found = {secret['secret_ref'] for secret in all_of(km, project, 'secrets')}
-    assert len(found) == secrets
-    for path in found:
-        assert km.get(f'{path}/payload', who=project).status_code == 200
-    if 'secret_ref' in order:
-        assert found == {order['secret_ref']}
-    else:
-        container, = all_of(km, project, 'containers')
-        assert container['container_ref'] == order['container_ref']
-        assert {member['secret_ref'] for member in container['secret_refs']} == found
-
-
 @pytest.mark.parametrize(('order', 'step'), NOT_PLACED, ids=[str(step) for _, step in NOT_PLACED])
 def test_an_order_that_was_not_written_leaves_nothing(km, victim, stops, project, order, step):
-    killed_at(stops, victim, step, lambda: placed(victim, order, project))
+    assert killed_at(stops, victim.process, step, lambda: placed(victim, order, project)) is None
     an_hour_and_a_sweep_later(km)
     assert all_of(km, project, 'orders') == all_of(km, project, 'secrets') == []
 
 
 @pytest.mark.parametrize('step', MAKE_KEY, ids=str)
 def test_an_order_of_a_key_makes_one_key(km, victim, stops, project, step):
-    killed_at(stops, victim, step, lambda: placed(victim, KEY, project))
+    assert killed_at(stops, victim.process, step, lambda: placed(victim, KEY, project)) is None
     an_hour_and_a_sweep_later(km)
     assert_made(km, project, secrets=1)
 
 
 @pytest.mark.parametrize('step', MAKE_PAIR, ids=str)
 def test_an_order_of_a_pair_makes_one_pair(km, victim, stops, project, step):
-    killed_at(stops, victim, step, lambda: placed(victim, PAIR, project))
+    assert killed_at(stops, victim.process, step, lambda: placed(victim, PAIR, project)) is None
     an_hour_and_a_sweep_later(km)
     assert_made(km, project, secrets=2)
 
 
 @pytest.mark.parametrize('step', MAKE_SLOW_PAIR, ids=str)
 def test_an_order_of_a_slow_pair_makes_one_pair(km, victim, stops, project, step):
-    killed_at(stops, victim, step, lambda: placed(victim, SLOW_PAIR, project))
+    assert killed_at(stops, victim.process, step, lambda: placed(victim, SLOW_PAIR, project)) is None
     an_hour_and_a_sweep_later(km)
     assert_made(km, project, secrets=2)
 
@@ -288,7 +251,7 @@ def test_an_order_of_a_slow_pair_makes_one_pair(km, victim, stops, project, step
 @pytest.mark.parametrize(('step', 'status'), MAKE_LOCKED_PAIR, ids=str)
 def test_an_order_whose_passphrase_died_with_the_process_fails(
         km, victim, stops, project, step, status):
-    killed_at(stops, victim, step, lambda: placed(victim, LOCKED_PAIR, project))
+    assert killed_at(stops, victim.process, step, lambda: placed(victim, LOCKED_PAIR, project)) is None
     an_hour_and_a_sweep_later(km)
     if status == 'ACTIVE':
         return assert_made(km, project, secrets=3)
@@ -318,7 +281,7 @@ UNDO = [
 @pytest.mark.parametrize('step', UNDO, ids=str)
 def test_what_a_killed_sweep_left_the_next_one_ends(km, victim, stops, project, tmp_path, step):
     kept = Step('after the payload was kept', COMMITTED, 'INSERT', 'blobs')
-    killed_at(stops, victim, kept, lambda: victim.secret(who=project))
+    assert killed_at(stops, victim.process, kept, lambda: given(victim, new_text(), project)) is None
     an_hour_later(km)
     sweep = ('--config-file', victims_conf(km, tmp_path), 'sweep')
     with stops.at(step) as wait, forked(manage.main, tmp_path / 'sweep.log', *sweep) as process:
