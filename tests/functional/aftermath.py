@@ -10,11 +10,13 @@ from km.cmd import manage
 
 _BEGUN = (
     'UPDATE secrets SET intent_at = :past WHERE intent_at IS NOT NULL',
+    'UPDATE transport_keys SET intent_at = :past WHERE intent_at IS NOT NULL',
     "UPDATE orders SET lease_until = :past WHERE status = 'PENDING'",
 )
 #: Of rows: what should not be there.
 _WRONG = {
     'a secret on its way': "SELECT id FROM secrets WHERE status <> 'ACTIVE' OR intent IS NOT NULL",
+    'a transport key on its way': 'SELECT id FROM transport_keys WHERE intent IS NOT NULL',
     'half a reference': 'SELECT id FROM secrets WHERE (store IS NULL) <> (reference IS NULL)',
     'an order without an end': "SELECT id FROM orders WHERE status NOT IN ('ACTIVE', 'ERROR')",
     'an order without what it made': "SELECT id FROM orders WHERE status = 'ACTIVE' AND "
@@ -26,7 +28,8 @@ _WRONG = {
     'a consumer of nothing': 'SELECT object_id FROM consumers WHERE object_id NOT IN '
         '(SELECT id FROM secrets UNION SELECT id FROM containers)',
 }
-_REFERENCES = 'SELECT id, reference FROM secrets WHERE reference IS NOT NULL'
+_REFERENCES = ('SELECT id, reference FROM secrets WHERE reference IS NOT NULL UNION '
+               'SELECT id, reference FROM transport_keys WHERE reference IS NOT NULL')
 _BLOBS = 'SELECT secret_id, version FROM blobs'
 
 
