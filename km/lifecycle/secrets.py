@@ -61,6 +61,7 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
 
     :param wrapping: how the payload is wrapped, if it is.
     :raises Conflict: it has one already, or is being given one right now.
+    :raises NotFound: it was deleted meanwhile.
     :raises Rejected, Unavailable: as the store says; then it still has none.
     """
     if wrapping:
@@ -71,6 +72,7 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
         claimed = secrets.claim_payload(
             connection, secret_id, store=store.name, intent=intent, now=ctx.clock())
     if not claimed:
+        _require_there(ctx, secret_id)
         raise Conflict('Secret already has data, cannot modify it.')
     deposit = Deposit(store, intent, StoreRequest(
         secret_id=secret_id, project_id=project_id, payload=payload))
@@ -81,7 +83,19 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
             content_type=content_type, now=ctx.clock())
     if not recorded:
         undo(deposit, reference)
-        raise Unavailable('The secret was deleted, or took too long to store.')
+        _require_there(ctx, secret_id)
+        raise Unavailable('The secret took too long to store.')
+
+
+def _require_there(ctx: Context, secret_id: str) -> None:
+    """Insist that a secret still exists for clients.
+
+    :raises NotFound: it was deleted.
+    """
+    with ctx.statement() as connection:
+        row = secrets.state(connection, secret_id)
+    if row is None or row.status != ACTIVE:
+        raise NotFound('Secret not found.')
 
 
 class Deposit(NamedTuple):

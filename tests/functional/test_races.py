@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fifty clients at once, who all want what only some of them can have: it has one outcome.
 
-None is answered with a 500, and none here with a 503 either: they wait for each other, and no longer
-than km lets anybody wait.
+None is answered with a 500, and none with a 503: where one must wait for another it is for a moment.
+(A 503 would be right if a database gave the same work up for two seconds, or had no connection left
+for thirty; it says when to come again.)
 """
 import uuid
 from collections import Counter
@@ -146,12 +147,11 @@ def test_payloads_that_race_with_a_deletion_leave_nothing(km, crowd, project):
     told = crowd.at_once([
         ('PUT', path, project, new_text().encode()) if number % 2 else ('DELETE', path, project, None)
         for number in range(CLIENTS)])
-    deleted, given = statuses(told[::2]), statuses(told[1::2])
-    assert deleted == {204: 1, 404: CLIENTS // 2 - 1}
-    # 503: the secret was deleted while its payload was on its way; it comes with Retry-After.
-    assert given.keys() <= {204, 404, 409, 503}
-    assert given.get(204, 0) + given.get(503, 0) <= 1
-    assert all('retry-after' in answer.headers for answer in told if answer.status == 503)
+    assert statuses(told[::2]) == {204: 1, 404: CLIENTS // 2 - 1}
+    given = statuses(told[1::2])
+    # 409: another one was being given; 404: it was deleted before, or while this one was on its way.
+    assert given.keys() <= {204, 404, 409}
+    assert given.get(204, 0) <= 1
     assert km.get(path, who=project).status_code == 404
 
 

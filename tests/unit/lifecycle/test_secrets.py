@@ -179,7 +179,9 @@ def test_a_secret_deleted_while_its_payload_is_put_leaves_nothing(ctx, store, ro
             return super().store(request)
 
     store.__class__ = Meanwhile
-    with pytest.raises(Unavailable):
+    with pytest.raises(NotFound):
+        put(ctx, secret_id)
+    with pytest.raises(NotFound):
         put(ctx, secret_id)
     assert store.payloads == {}
     swept(ctx, clock)
