@@ -12,7 +12,6 @@ from km.errors import Malformed
 
 _MAX_DEPTH = 32
 _SURROGATE = re.compile('[\ud800-\udfff]')
-_INTEGER_DIGITS = 18
 
 
 def read(request: Request, *, verbatim: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def read(request: Request, *, verbatim: frozenset[str] = frozenset()) -> dict[st
     try:
         parsed = json.loads(
             raw(request).decode('utf-8'), object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse, parse_int=_integer, parse_float=_float)
+            parse_constant=_refuse, parse_float=_float)
         if not isinstance(parsed, dict):
             raise ValueError('no object')
         return {_text(key): value if key in verbatim and _clean(value) else _trimmed(value, 1)
@@ -88,12 +87,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError('duplicate key')
     return found
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip('-')) > _INTEGER_DIGITS:
-        raise ValueError('out of range')
-    return int(digits)
 
 
 def _float(digits: str) -> float:

@@ -9,7 +9,7 @@ from km.api import schemas
 from km.db.pages import Filter
 from km.errors import Malformed
 
-_INTEGER = re.compile(r'[+-]?[0-9]{1,18}\Z')
+_INTEGER = re.compile(r'[+-]?[0-9]{1,4000}\Z')  # Python reads no longer ones
 _DIGITS = re.compile(r'[0-9]+\Z')
 _MAX_OFFSET = 2 ** 31 - 1
 _MAX_BITS = 32767

@@ -21,7 +21,6 @@ NASTY = {
     'half a pair in a payload': b'{"payload": "\\ud800"}',
     'NUL': b'{"name": "a\\u0000b"}', 'NUL in a key': b'{"a\\u0000": 1}',
     'NUL in a payload': b'{"payload": "\\u0000"}', 'NUL within': b'{"x": [["\\u0000"]]}',
-    'a long number': b'{"bit_length": ' + b'9' * 30 + b'}',
     'a very long number': b'{"bit_length": ' + b'9' * 10000 + b'}',
     'a number without end': b'{"bit_length": 1e999}', 'NaN': b'{"bit_length": NaN}',
     'Infinity': b'{"bit_length": -Infinity}', 'not UTF-8': b'{"name": "\xff"}',
@@ -73,11 +72,16 @@ def test_strings_are_trimmed_all_the_way_down_but_for_those_kept_verbatim():
 
 @given(st.dictionaries(
     st.text(st.characters(exclude_categories=['Cs'], exclude_characters='\0')),
-    st.recursive(st.none() | st.booleans() | st.integers(-10 ** 17, 10 ** 17)
+    st.recursive(st.none() | st.booleans() | st.integers()
                  | st.floats(allow_nan=False, allow_infinity=False),
                  lambda inner: st.lists(inner, max_size=3), max_leaves=8)))
 def test_any_plain_object_reads_as_it_was_written(value):
     assert read(json.dumps(value).encode()) == value
+
+
+def test_a_long_number_counts_only_where_km_reads_it(ann):
+    assert ann.post('/v1/secrets', {'colour': 10 ** 30}).status_int == 201
+    assert ann.post('/v1/secrets', {'bit_length': 10 ** 30}).status_int == 400
 
 
 @given(st.binary(max_size=200))

@@ -56,7 +56,8 @@ def test_sorting(five, query, found):
 
 
 @pytest.mark.parametrize('query', [
-    'name=a&name=b', 'limit=1&limit=1', 'limit=-1', 'bits=' + '9' * 30, 'bits=0', 'bits=40000',
+    'name=a&name=b', 'limit=1&limit=1', 'limit=-1', 'limit=-' + '9' * 30,
+    'bits=' + '9' * 30, 'bits=0', 'bits=40000',
     'created=yesterday', 'created=', 'created=gt:', 'created=gt:2030-01-01,gt:2030-01-02',
     'created=gt:2030-01-01,gte:2030-01-02', 'created=2030-01-01,lt:2031-01-01',
     'created=around:2030-01-01', 'expiration=9999-12-31T23:59:59-23:59', 'expiration=gt:0000-01-01',
@@ -71,6 +72,7 @@ def test_a_query_that_cannot_be_is_400(five, query):
 @pytest.mark.parametrize(('query', 'found', 'limit'), [
     ('limit=2', 'ab', 2), ('limit=2&offset=1', 'bc', 2), ('limit=0', 'a', 1),
     ('limit=0&offset=0', 'a', 1), ('limit=x&offset=4', 'e%', 10), ('limit=99999999999', 'all', 100),
+    ('limit=' + '9' * 30, 'all', 100),
     ('offset=-5', 'all', 10), ('offset=x', 'all', 10), ('offset=99', '', 10),
     ('offset=' + '9' * 15, 'all', 10), ('offset=' + '9' * 40, 'all', 10)])
 def test_pages(five, query, found, limit):
