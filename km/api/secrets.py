@@ -125,15 +125,13 @@ class Secret(HouseResource):
     def put(self, secret_id: str) -> Response:
         """Give the secret its payload, which is the whole body; 204."""
         request = pecan.request
-        asked = query.read(request.environ)
-        wrapped = not transport_keys.NAMES.isdisjoint(asked)
+        wrapping = transport_keys.wrapping(query.read(request.environ))
         data, content_type = payload.from_body(
-            request, limit=self.house.options.max_payload_bytes, wrapped=wrapped)
+            request, limit=self.house.options.max_payload_bytes, wrapped=wrapping is not None)
         self.call(
             secrets.put_payload, request.environ['km.identity'], secret_id=secret_id,
             project_id=request.environ['km.target'].project_id, payload=data,
-            content_type=content_type,
-            wrapping=transport_keys.wrapping(asked) if wrapped else None)
+            content_type=content_type, wrapping=wrapping)
         return nothing()
 
     @verb

@@ -131,8 +131,8 @@ def asked_for(resource: HouseResource, told: Mapping[str, str]) -> dict[str, str
     return {'transport_key_ref': resource.links.to(environ, _COLLECTION, key_id)}
 
 
-def wrapping(told: Mapping[str, str]) -> dict[str, str | None]:
-    """How a payload is wrapped, from a body or a query that has one of ``NAMES``.
+def wrapping(told: Mapping[str, str]) -> dict[str, str | None] | None:
+    """How a payload is wrapped, from a body or a query; None if neither of ``NAMES`` is in it.
 
     :returns: ``transport_key_id`` and ``padding``, as ``km.lifecycle.transport_keys.unwrap`` wants them.
     :raises Invalid: it names two keys, or a padding that km does not know.
@@ -143,7 +143,7 @@ def wrapping(told: Mapping[str, str]) -> dict[str, str | None]:
     padding = told.get('transport_key_padding')
     if padding not in (None, *PADDINGS):
         raise Invalid('Provided field value is not supported: transport_key_padding.')
-    return {'transport_key_id': named.pop(), 'padding': padding}
+    return {'transport_key_id': named.pop(), 'padding': padding} if named else None
 
 
 def _public(text: str) -> str:

@@ -178,6 +178,8 @@ def test_the_older_padding_must_be_asked_for(ann, wrapper):
     put = f'{path}?transport_key_id={wrapper.key_id}&transport_key_padding='
     body = base64.b64decode(block)
     assert ann.put(put + 'none', body=body, Content_Type=TEXT).status_int == 400
+    assert ann.put(f'{path}?transport_key_padding=none', body=body,
+                   Content_Type=TEXT).status_int == 400
     assert ann.put(put + 'pkcs1', body=body, Content_Type=TEXT).status_int == 204
     assert ann.get(path + '/payload').body == b'legacy'
 
