@@ -8,8 +8,8 @@ A request passes, from outside to inside:
 2.  proxy headers, only if enabled: what follows sees the scheme and host the client used;
 3.  CORS, only if origins are allowed: answers preflights, and decorates errors too;
 4.  faults: every error from here on leaves in the contract's shape;
-5.  doors: nobody further in reads a body without bound; ``/healthcheck``, ``/readiness`` and the
-    version list at ``/`` are open to everybody;
+5.  doors: nobody further in reads a body without bound; ``/healthcheck``, ``/readiness``,
+    ``/openapi.json`` and the version list at ``/`` are open to everybody;
 6.  authentication: client-sent identity headers off, then ``[api] auth_strategy``, then ``Identity``;
 7.  CADF audit, only if enabled: it knows who asks, and hears of denials too;
 8.  microversion: every answer from here on says which was spoken;
@@ -37,6 +37,7 @@ from km.api.authentication import Doors, authenticated
 from km.api.faults import Faults
 from km.api.health import Health, Readiness
 from km.api.metrics import Metrics
+from km.api.openapi import Description
 from km.api.requestlog import RequestLog
 from km.api.resource import House, Links
 from km.api.versions import Microversions, VersionList
@@ -155,7 +156,8 @@ class Deployment(_House):
         app = authenticated(app, conf, tokens_passed_on=self.seal is not None)
         app = Faults(Doors(
             {'': Microversions(VersionList(links)), '/healthcheck': Healthcheck(None, conf),
-             '/readiness': Readiness(self.health)},
+             '/readiness': Readiness(self.health),
+             '/openapi.json': Description(conf.api.host_href)},
             guarded=app, counted=RequestBodySizeLimiter(app, conf),
             max_body_bytes=conf.oslo_middleware.max_request_body_size))
         if conf.cors.allowed_origin:

@@ -17,7 +17,7 @@ ACL = {
         'read': {
             'type': 'object',
             'properties': {
-                'users': {'type': 'array', 'items': {**schemas.SHORT, 'minLength': 1}},
+                'users': {'type': 'array', 'items': schemas.TEXT},
                 'project-access': {'type': 'boolean'},
             },
             'additionalProperties': False,
@@ -27,11 +27,17 @@ ACL = {
 }
 _require_acl = schemas.validator('ACL', ACL)
 
+SHOWN = schemas.named('ACL Shown', schemas.exactly({'read': schemas.exactly(
+    {'project-access': {'type': 'boolean'}},
+    {'users': {'type': 'array', 'items': {'type': 'string'}},
+     'created': schemas.TIME, 'updated': schemas.TIME})}))
+_REF = schemas.exactly({'acl_ref': schemas.REF})
+
 
 class Acl(SharedResource):
     """``.../acl``"""
 
-    @verb
+    @verb(answers={200: SHOWN})
     def get(self, object_id: str) -> Response:
         """The ACL; without one, what that means."""
         row = pecan.request.environ['km.target']
@@ -43,7 +49,7 @@ class Acl(SharedResource):
             'created': row.acl_created.isoformat(), 'updated': row.acl_updated.isoformat(),
             'project-access': bool(row.project_access), 'users': list(users)}})
 
-    @verb
+    @verb(takes=ACL, answers={200: _REF})
     def put(self, object_id: str) -> Response:
         """Replace the ACL; an empty one removes it."""
         read = _read()
@@ -53,14 +59,14 @@ class Acl(SharedResource):
         return self._put(object_id, project_access=read.get('project-access', True),
                          users=read.get('users', []))
 
-    @verb
+    @verb(takes=ACL, answers={200: _REF})
     def patch(self, object_id: str) -> Response:
         """Change what is given and nothing else."""
         read = _read()
         return self._put(object_id, project_access=read.get('project-access'),
                          users=read.get('users'))
 
-    @verb
+    @verb(answers={200: {'type': 'null'}})
     def delete(self, object_id: str) -> Response:
         """Back to the default; 200 with ``null``, which clients decode."""
         self._delete(object_id)

@@ -16,32 +16,36 @@ from km.db.models import ACTIVE, CONTAINER, SECRET
 from km.errors import NotFound
 from km.lifecycle import consumers
 
-_TEXT = {**schemas.SHORT, 'minLength': 1}
-
 SECRET_CONSUMER = {
     'type': 'object',
-    'properties': {'service': _TEXT, 'resource_type': _TEXT, 'resource_id': _TEXT},
+    'properties': dict.fromkeys(('service', 'resource_type', 'resource_id'), schemas.TEXT),
     'required': ['service', 'resource_type', 'resource_id'],
 }
 CONSUMER = {
     'type': 'object',
-    'properties': {'name': {**_TEXT, 'maxLength': 36}, 'URL': _TEXT},
+    'properties': {'name': {**schemas.TEXT, 'maxLength': 36}, 'URL': schemas.TEXT},
     'required': ['name', 'URL'],
 }
 _REQUIRE = {SECRET: schemas.validator('Secret Consumer', SECRET_CONSUMER),
             CONTAINER: schemas.validator('Consumer', CONSUMER)}
+_TAKEN = schemas.ByKind({SECRET: SECRET_CONSUMER, CONTAINER: CONSUMER})
 #: What clients call what a consumer says, and what its row does.
 _FIELDS = {
     SECRET: {'service': 'service', 'resource_type': 'resource_type', 'resource_id': 'resource_id'},
     CONTAINER: {'name': 'service', 'URL': 'resource_id'},
 }
 _SHOWN_NOW = {SECRET: secrets.shown_now, CONTAINER: containers.shown_now}
+_WHOLE = schemas.ByKind({SECRET: secrets.SHOWN, CONTAINER: containers.SHOWN})
+_SHOWN = schemas.ByKind({kind: schemas.exactly({
+    'created': schemas.TIME, 'updated': schemas.TIME, 'status': {'const': ACTIVE},
+    **dict.fromkeys(fields, schemas.STRING)}) for kind, fields in _FIELDS.items()})
+_PAGES = schemas.ByKind({kind: schemas.page('consumers', one) for kind, one in _SHOWN.items()})
 
 
 class Consumers(SharedResource):
     """``.../consumers``"""
 
-    @verb
+    @verb(query=query.PAGING, answers={200: _PAGES})
     def get(self, object_id: str) -> Response:
         """A page of the consumers, oldest first."""
         environ, options = pecan.request.environ, self.house.options
@@ -54,7 +58,7 @@ class Consumers(SharedResource):
             'consumers': [_described(self.kind, row) for row in found],
             'total': total, **page.links(self._link(object_id), asked, total)})
 
-    @verb
+    @verb(takes=_TAKEN, answers={200: _WHOLE})
     def post(self, object_id: str) -> Response:
         """Register a consumer; 200 with what it is of, its consumers included."""
         consumer_id = self.call(
@@ -64,7 +68,7 @@ class Consumers(SharedResource):
         response.headers['Location'] = self._link(object_id, consumer_id)
         return response
 
-    @verb
+    @verb(takes=_TAKEN, answers={200: _WHOLE})
     def delete(self, object_id: str) -> Response:
         """Remove the consumer that the body describes; 200 like ``post``."""
         environ = pecan.request.environ
@@ -81,7 +85,7 @@ class Consumers(SharedResource):
 class Consumer(SharedResource):
     """``.../consumers/{consumer_id}``"""
 
-    @verb
+    @verb(answers={200: _SHOWN})
     def get(self, object_id: str, consumer_id: str) -> Response:
         """One consumer."""
         with self.house.database.statement() as connection:

@@ -9,6 +9,7 @@ from webob import Response
 from km.api import body, query, schemas
 from km.api.resource import HouseResource, Links, created, nothing, shown, verb
 from km.db import containers as rows
+from km.db.models import ACTIVE
 from km.db.pages import Filter
 from km.errors import Invalid, NotFound
 from km.lifecycle import containers
@@ -17,7 +18,8 @@ GENERIC = 'generic'
 
 CONTAINER_SECRET = {
     'type': 'object',
-    'properties': {'name': schemas.SHORT_OR_NULL, 'secret_ref': {'type': 'string'}},
+    'properties': {'name': schemas.SHORT_OR_NULL,
+                   'secret_ref': {'type': 'string', 'format': 'secret-ref'}},
     'required': ['secret_ref'],
 }
 CONTAINER = {
@@ -35,6 +37,20 @@ _require_container_secret = schemas.validator('ContainerSecret', CONTAINER_SECRE
 #: A link to a secret, by whatever name its sender reaches km, or its id alone.
 _SECRET_REF = re.compile(r'(?:https?://[^\s/?#]+(?:/[^\s?#]*)?/v1/secrets/)?'
                          r'([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z')
+_REF = schemas.exactly({'container_ref': schemas.REF})
+SHOWN = schemas.named('Container Shown', schemas.exactly({
+    'created': schemas.TIME,
+    'updated': schemas.TIME,
+    'status': {'const': ACTIVE},
+    'name': schemas.STRING_OR_NULL,
+    'type': {'enum': [GENERIC, 'rsa', 'certificate']},
+    'creator_id': schemas.STRING_OR_NULL,
+    'secret_refs': {'type': 'array', 'items': schemas.exactly({
+        'name': schemas.STRING_OR_NULL, 'secret_ref': schemas.REF})},
+    'consumers': {'type': 'array', 'items': schemas.exactly({
+        'name': schemas.STRING, 'URL': schemas.STRING})},
+    'container_ref': schemas.REF,
+}))
 
 
 class Names(NamedTuple):
@@ -52,10 +68,26 @@ NAMES = {
 }
 
 
+def _form(kind: str, names: Names) -> schemas.Schema:
+    """What ``_members`` insists on of a type of container, for who describes it."""
+    return {
+        'properties': {'type': {'const': kind}, 'secret_refs': {
+            'items': {'properties': {'name': {'enum': sorted(names.required | names.optional)}},
+                      'required': ['name']},
+            'allOf': [{'contains': {'properties': {'name': {'const': name}}, 'required': ['name']}}
+                      for name in sorted(names.required)]}},
+        'required': ['secret_refs']}
+
+
+_FORMS = {'anyOf': [{'properties': {'type': {'const': GENERIC}}}, *(
+    _form(kind, names) for kind, names in NAMES.items())]}
+
+
 class Containers(HouseResource):
     """``/v1/containers``"""
 
-    @verb
+    @verb(query={**query.PAGING, 'name': query.NAME_LIKE, 'type': {'type': 'string'}},
+          answers={200: schemas.page('containers', SHOWN)})
     def get(self) -> Response:
         """A page of the containers the caller may see, filtered as the query says."""
         environ, options = pecan.request.environ, self.house.options
@@ -71,7 +103,7 @@ class Containers(HouseResource):
             'containers': [described(container, environ, self.links) for container in found],
             'total': total, **page.links(url, asked, total)})
 
-    @verb
+    @verb(takes={'allOf': [CONTAINER, _FORMS]}, answers={201: _REF}, fails=(404,))
     def post(self) -> Response:
         """Create a container; 201 with its ``container_ref``."""
         request = pecan.request
@@ -86,12 +118,12 @@ class Containers(HouseResource):
 class Container(HouseResource):
     """``/v1/containers/{container_id}``"""
 
-    @verb
+    @verb(answers={200: SHOWN})
     def get(self, container_id: str) -> Response:
         """The container, with its secrets and consumers."""
         return shown_now(self, container_id)
 
-    @verb
+    @verb(answers={204: None})
     def delete(self, container_id: str) -> Response:
         """Delete it; its secrets stay; 204."""
         self.call(containers.delete, pecan.request.environ['km.identity'], container_id=container_id)
@@ -101,7 +133,7 @@ class Container(HouseResource):
 class ContainerSecrets(HouseResource):
     """``/v1/containers/{container_id}/secrets``"""
 
-    @verb
+    @verb(takes=CONTAINER_SECRET, answers={201: _REF}, fails=(409,))
     def post(self, container_id: str) -> Response:
         """Add a secret; 201 with the container's ``container_ref``."""
         environ = pecan.request.environ
@@ -110,7 +142,7 @@ class ContainerSecrets(HouseResource):
                   name=name or '', secret=secret)
         return _created(container_id, environ, self.links)
 
-    @verb
+    @verb(takes=CONTAINER_SECRET, answers={204: None})
     def delete(self, container_id: str) -> Response:
         """Remove the secret that the body names; 204."""
         environ = pecan.request.environ

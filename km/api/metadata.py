@@ -27,6 +27,12 @@ SECRET_METADATUM = {
 
 _METADATA_KEY = re.compile(r'[A-Za-z0-9_-]{1,255}\Z')
 _MAX_METADATA_VALUE = 255
+#: What ``_pairs`` and ``_pair`` insist on, for who describes it.
+_PAIRS = {'properties': {'metadata': {
+    'propertyNames': {'pattern': '^[A-Za-z0-9_-]{1,255}$'}, 'additionalProperties': schemas.SHORT}}}
+_PAIR = {'properties': {'key': {'pattern': '^[A-Za-z0-9_-]{1,255}$'}}}
+PAIR = schemas.named('Metadatum Shown', schemas.exactly({
+    'key': schemas.STRING, 'value': schemas.STRING}))
 _require_metadata = schemas.validator('SecretMetadata', SECRET_METADATA)
 _require_metadatum = schemas.validator('SecretMetadatum', SECRET_METADATUM)
 
@@ -41,13 +47,15 @@ class MetadataResource(HouseResource):
 class Metadata(MetadataResource):
     """``/v1/secrets/{secret_id}/metadata``"""
 
-    @verb
+    @verb(answers={200: schemas.exactly({'metadata': {
+        'type': 'object', 'additionalProperties': schemas.STRING}})})
     def get(self, secret_id: str) -> Response:
         """All pairs."""
         with self.house.database.statement() as connection:
             return shown({'metadata': rows.get(connection, secret_id)})
 
-    @verb
+    @verb(takes={'allOf': [SECRET_METADATA, _PAIRS]},
+          answers={201: schemas.exactly({'metadata_ref': schemas.REF})})
     def put(self, secret_id: str) -> Response:
         """Replace all pairs; 201 with ``metadata_ref``."""
         pairs = _pairs(body.read(pecan.request))
@@ -56,7 +64,7 @@ class Metadata(MetadataResource):
         href = self.links.to(pecan.request.environ, 'secrets', secret_id, 'metadata')
         return created({'metadata_ref': href}, href)
 
-    @verb
+    @verb(takes={'allOf': [SECRET_METADATUM, _PAIR]}, answers={201: PAIR}, fails=(409,))
     def post(self, secret_id: str) -> Response:
         """Add a pair; 201, or 409 if the key is there."""
         key, value = _pair(body.read(pecan.request))
@@ -68,7 +76,7 @@ class Metadata(MetadataResource):
 class Metadatum(MetadataResource):
     """``/v1/secrets/{secret_id}/metadata/{key}``"""
 
-    @verb
+    @verb(answers={200: PAIR})
     def get(self, secret_id: str, key: str) -> Response:
         """One pair."""
         with self.house.database.statement() as connection:
@@ -77,17 +85,17 @@ class Metadatum(MetadataResource):
             raise NotFound('Secret metadata not found.')
         return shown({'key': key.lower(), 'value': value})
 
-    @verb
+    @verb(takes={'allOf': [SECRET_METADATUM, _PAIR]}, answers={200: PAIR}, fails=(409,))
     def put(self, secret_id: str, key: str) -> Response:
         """Change a value; 404 if there is no such key."""
         return shown(self._put(secret_id, key, create=False))
 
-    @verb
+    @verb(takes={'allOf': [SECRET_METADATUM, _PAIR]}, answers={201: PAIR}, fails=(409,))
     def post(self, secret_id: str, key: str) -> Response:
         """Add a pair or change it: what python-barbicanclient sends to add one; 201."""
         return created(self._put(secret_id, key, create=True), self._link(secret_id, key.lower()))
 
-    @verb
+    @verb(answers={204: None})
     def delete(self, secret_id: str, key: str) -> Response:
         """Remove a pair; 204, also if there is none."""
         self.call(metadata.delete, pecan.request.environ['km.identity'],

@@ -11,18 +11,19 @@ from webob import Response
 from km.api import body, payload, query, schemas
 from km.api.resource import HouseResource, Links, accepted, nothing, shown, verb
 from km.db import orders as rows
-from km.db.models import ACTIVE, ERROR
+from km.db.models import ACTIVE, ERROR, PENDING
 from km.db.pages import Filter
 from km.lifecycle import jobs, orders
 
+_CURVES = (256, 384, 521)
 _META = {
     'type': 'object',
     'properties': {
-        'algorithm': {**schemas.SHORT, 'minLength': 1},
+        'algorithm': schemas.TEXT,
         'bit_length': schemas.BIT_LENGTH,
         'mode': schemas.SHORT_OR_NULL,
         'name': schemas.SHORT_OR_NULL,
-        'expiration': schemas.SHORT_OR_NULL,
+        'expiration': {**schemas.SHORT_OR_NULL, 'format': 'expiration'},
         'payload_content_type': schemas.SHORT_OR_NULL,
         'passphrase': schemas.SHORT_OR_NULL,
         'pass_phrase': schemas.SHORT_OR_NULL,
@@ -34,15 +35,52 @@ ORDER = {
     'properties': {'type': {'enum': [jobs.KEY, jobs.ASYMMETRIC]}, 'meta': _META},
     'required': ['type', 'meta'],
 }
+_EMPTY = {'enum': ['', None]}
+_EC = '^[Ee][Cc]$'
+_NO_PAIR = {'passphrase': _EMPTY, 'pass_phrase': _EMPTY}
+#: What ``_checked`` and ``_passphrase`` insist on, for who describes it.
+_FORMS = {
+    'properties': {'meta': {
+        'properties': {
+            'payload': {'type': 'null'},
+            'payload_content_type': {'enum': [payload.TEXT, *sorted(payload.BINARY), '', None]}},
+        'anyOf': [
+            {'properties': {'algorithm': {'pattern': _EC}, 'bit_length': {'enum': list(_CURVES)}}},
+            {'properties': {'algorithm': {'not': {'pattern': _EC}}, 'bit_length': {'multipleOf': 8}}}],
+    }},
+    'anyOf': [
+        {'properties': {'type': {'const': orders.KEY}, 'meta': {'properties': _NO_PAIR}}},
+        {'properties': {'type': {'const': orders.ASYMMETRIC}, 'meta': {'anyOf': [
+            {'properties': {'passphrase': _EMPTY}}, {'properties': {'pass_phrase': _EMPTY}}]}}}],
+}
 _require_order = schemas.validator('Order', ORDER)
-_CURVES = (256, 384, 521)
 _UNKNOWN = 'Unknown'
+SHOWN = schemas.named('Order Shown', schemas.exactly({
+    'created': schemas.TIME,
+    'updated': schemas.TIME,
+    'status': {'enum': [PENDING, ACTIVE, ERROR]},
+    'type': {'enum': [orders.KEY, orders.ASYMMETRIC]},
+    'meta': schemas.exactly({
+        'name': schemas.STRING_OR_NULL, 'algorithm': schemas.STRING,
+        'bit_length': schemas.INTEGER, 'mode': schemas.STRING_OR_NULL,
+        'payload_content_type': schemas.STRING_OR_NULL, 'expiration': schemas.STRING_OR_NULL}),
+    'creator_id': schemas.STRING_OR_NULL,
+    'order_ref': schemas.REF,
+    'sub_status': schemas.STRING,
+    'sub_status_message': schemas.STRING,
+}, {
+    'secret_ref': schemas.REF,
+    'container_ref': schemas.REF,
+    'error_status_code': schemas.STRING,
+    'error_reason': schemas.STRING,
+}))
 
 
 class Orders(HouseResource):
     """``/v1/orders``"""
 
-    @verb
+    @verb(query={**query.PAGING, 'meta': {'type': 'string', 'description': 'What is in the meta.'}},
+          answers={200: schemas.page('orders', SHOWN)})
     def get(self) -> Response:
         """A page of the project's orders."""
         environ, options = pecan.request.environ, self.house.options
@@ -56,7 +94,8 @@ class Orders(HouseResource):
             'orders': [described(row, environ, self.links) for row in found], 'total': total,
             **page.links(self.links.to(environ, 'orders'), asked, total)})
 
-    @verb
+    @verb(takes={'allOf': [ORDER, _FORMS]},
+          answers={202: schemas.exactly({'order_ref': schemas.REF})})
     def post(self) -> Response:
         """Place an order; 202 with its ``order_ref``."""
         request = pecan.request
@@ -74,13 +113,13 @@ class Orders(HouseResource):
 class Order(HouseResource):
     """``/v1/orders/{order_id}``"""
 
-    @verb
+    @verb(answers={200: SHOWN})
     def get(self, order_id: str) -> Response:
         """How the order stands, and what it made."""
         environ = pecan.request.environ
         return shown(described(environ['km.target'], environ, self.links))
 
-    @verb
+    @verb(answers={204: None}, fails=(409,))
     def delete(self, order_id: str) -> Response:
         """Delete the order, and nothing of what it made; 204."""
         self.call(orders.delete, pecan.request.environ['km.identity'], order_id=order_id)

@@ -10,6 +10,7 @@ import re
 
 from webob import Request
 
+from km.api import schemas
 from km.api.body import raw
 from km.api.faults import NotAcceptable, UnsupportedMediaType
 from km.errors import Invalid, TooLarge
@@ -20,6 +21,28 @@ OCTETS = 'application/octet-stream'
 #: in ``Accept`` when they read.
 BINARY = frozenset((OCTETS, 'application/pkcs8', 'application/pkix-cert', 'application/x-pkcs12',
                     'application/x-pem-file'))
+_BYTES = {'type': 'string', 'format': 'binary', 'minLength': 1}
+#: A payload as the whole body, whether sent or read.
+PAYLOAD = schemas.ByType({TEXT: {'type': 'string', 'minLength': 1},
+                          **dict.fromkeys(sorted(BINARY), _BYTES)})
+_BASE64 = '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$'
+_UNWRAPPED = {'transport_key_id': False, 'transport_key_ref': False}
+#: What goes together in a JSON body, for who describes it; ``from_json`` insists on it.
+FORMS = {'anyOf': [
+    {'title': 'No payload yet',
+     'properties': {'payload': False, 'payload_content_type': {'type': 'null'}}},
+    {'title': 'Text',
+     'properties': {'payload_content_type': {'enum': [TEXT, f'{TEXT};charset=utf-8']},
+                    'payload_content_encoding': False, **_UNWRAPPED},
+     'required': ['payload', 'payload_content_type']},
+    {'title': 'Bytes',
+     'properties': {'payload': {'contentEncoding': 'base64', 'pattern': _BASE64},
+                    'payload_content_type': {'enum': sorted(BINARY)}, **_UNWRAPPED},
+     'required': ['payload', 'payload_content_type', 'payload_content_encoding']},
+    {'title': 'Wrapped with a transport key',
+     'properties': {'payload_content_type': {'enum': [TEXT, *sorted(BINARY)]}},
+     'required': ['payload', 'payload_content_type'],
+     'anyOf': [{'required': ['transport_key_id']}, {'required': ['transport_key_ref']}]}]}
 
 _TEXT_CHARSET = re.compile(r'text/plain(\s*;\s*charset\s*=\s*"?utf-8"?)?\s*\Z', re.IGNORECASE)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Query strings: paging, filters and sorting, and the links to the pages before and after."""
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -16,6 +17,26 @@ _MAX_BITS = 32767
 _OPERATORS = frozenset(('gt', 'gte', 'lt', 'lte'))
 #: Operators that say two things of one end, or one thing twice.
 _EXCLUSIVE = ({'gt', 'gte', 'eq'}, {'lt', 'lte', 'eq'})
+
+#: How parameters look, for who describes them. What is no number counts as not given.
+PAGING = {
+    'limit': {'description': 'How many at the most; 0 counts as 1.', 'anyOf': [
+        {'type': 'integer', 'minimum': 0}, {'type': 'string', 'pattern': '^(?!-[0-9]+$)'}]},
+    'offset': {'type': ['integer', 'string'], 'description': 'How many to leave out before.'},
+}
+NAME_LIKE = {'type': 'string', 'description': 'Equal to this; "%" stands for any text.'}
+BITS = {'anyOf': [{'type': 'integer', 'minimum': 1, 'maximum': _MAX_BITS},
+                  {'type': 'string', 'pattern': '^(?![0-9]+$)'}]}
+BOOLEAN = {'anyOf': [{'type': 'boolean'}, {'enum': ['1', '0']}]}
+TIMES = {'type': 'string', 'format': 'times', 'description': (
+    'A list like "gt:2030-01-01,lte:2031-01-01T12:00:00" with gt, gte, lt and lte; or one time.')}
+
+
+def ordering(keys: Iterable[str]) -> schemas.Schema:
+    """How a parameter looks that says how to sort."""
+    one = f'({"|".join(sorted(keys))})(:(asc|desc))?'
+    return {'type': 'string', 'pattern': f'^({one}(,{one})*)?$', 'format': 'ordering',
+            'description': 'A list like "name,created:desc", no key twice.'}
 
 
 @dataclass(frozen=True, slots=True)

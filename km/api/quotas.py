@@ -29,12 +29,14 @@ PROJECT_QUOTAS = {
 }
 _require_quotas = schemas.validator('Project Quota', PROJECT_QUOTAS)
 _LONGEST_ID = 255
+_OWN = schemas.exactly(dict.fromkeys(rows.RESOURCES, schemas.INTEGER_OR_NULL))
 
 
 class Quotas(HouseResource):
     """``/v1/quotas``"""
 
-    @verb
+    @verb(answers={200: schemas.exactly({
+        'quotas': schemas.exactly(dict.fromkeys(rows.RESOURCES, schemas.INTEGER))})})
     def get(self) -> Response:
         """What holds for the caller's project; -1 is no limit."""
         identity = pecan.request.environ['km.identity']
@@ -48,7 +50,8 @@ class Quotas(HouseResource):
 class AllProjectQuotas(HouseResource):
     """``/v1/project-quotas``"""
 
-    @verb
+    @verb(query=query.PAGING, answers={200: schemas.page('project_quotas', schemas.exactly({
+        'project_id': {'type': 'string'}, 'project_quotas': _OWN}))})
     def get(self) -> Response:
         """A page of the projects that have quotas of their own."""
         environ, options = pecan.request.environ, self.house.options
@@ -65,7 +68,7 @@ class AllProjectQuotas(HouseResource):
 class ProjectQuotas(HouseResource):
     """``/v1/project-quotas/{project_id}``"""
 
-    @verb
+    @verb(answers={200: schemas.exactly({'project_quotas': _OWN})})
     def get(self, project_id: str) -> Response:
         """A project's own quotas; null where the default holds."""
         with self.house.database.statement() as connection:
@@ -74,7 +77,7 @@ class ProjectQuotas(HouseResource):
             raise NotFound('Project quotas not found.')
         return shown({'project_quotas': _told(row)})
 
-    @verb
+    @verb(takes=PROJECT_QUOTAS, answers={204: None})
     def put(self, project_id: str) -> Response:
         """Set those that are given, and let the default hold where null is; 204."""
         told = body.read(pecan.request)
@@ -87,7 +90,7 @@ class ProjectQuotas(HouseResource):
                   quotas=given)
         return nothing()
 
-    @verb
+    @verb(answers={204: None})
     def delete(self, project_id: str) -> Response:
         """Let the defaults hold again; 204."""
         self.call(quotas.delete, pecan.request.environ['km.identity'], project_id=project_id)

@@ -7,7 +7,7 @@ Pecan's own ``RestController`` lets a query parameter ``_method`` stand for anot
 the ACL middleware saw. Its routing and its call of a controller inspect signatures for each request,
 which costs more than all the rest of it; km's verbs take the ids in the path and nothing else.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -19,12 +19,43 @@ from webob.multidict import MultiDict
 
 from km.acl.rules import NoSuchMethod
 from km.api.faults import NotAcceptable
+from km.api.schemas import Schema
 from km.db.engine import Database
 from km.errors import NotFound
 from km.worker.client import Worker
 
-#: Marks a verb for Pecan. What it returns is a whole Response, so Pecan negotiates nothing.
-verb = pecan.expose(content_type=None)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What a verb takes and answers, for ``km.api.openapi``; no request looks at it.
+
+    Bodies are JSON of some schema, or one of ``schemas.ByType``, or, where secrets and containers
+    differ, ``schemas.ByKind``.
+
+    :param answers: what it succeeds with, by status; None where that has no body.
+    :param takes: the body it needs, if any.
+    :param query: the parameters it knows, by name.
+    :param fails: statuses of errors beside those that any request may meet.
+    """
+
+    answers: Mapping[int, Schema | None]
+    takes: Schema | None = None
+    query: Mapping[str, Schema] | None = None
+    fails: Sequence[int] = ()
+
+
+def verb(**contract: Any) -> Callable[[Callable], Callable]:
+    """Marks a method of a resource as a verb.
+
+    What it returns is a whole Response, so Pecan negotiates nothing.
+
+    :param contract: the fields of its ``Contract``.
+    """
+    def marked(method: Callable) -> Callable:
+        method.contract = Contract(**contract)  # type: ignore[attr-defined]
+        return pecan.expose(content_type=None)(method)
+
+    return marked
 
 
 class Request(pecan.Request):
@@ -126,11 +157,15 @@ class House:
 
 
 class HouseResource(Resource):
-    """A resource with the means to do something."""
+    """A resource with the means to do something.
 
-    def __init__(self, house: House, **tree: Any):
+    :param house: None for one that only tells of itself, to ``km.api.openapi``.
+    """
+
+    def __init__(self, house: House | None, **tree: Any):
         super().__init__(**tree)
-        self.house, self.links, self.call = house, house.links, house.worker.call
+        if house:
+            self.house, self.links, self.call = house, house.links, house.worker.call
 
 
 class SharedResource(HouseResource):
@@ -139,7 +174,7 @@ class SharedResource(HouseResource):
     :param kind: of what this one is; its verbs call the id of that ``object_id``.
     """
 
-    def __init__(self, house: House, *, kind: str, **tree: Any):
+    def __init__(self, house: House | None, *, kind: str, **tree: Any):
         super().__init__(house, **tree)
         self.kind = kind
 

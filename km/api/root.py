@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of resources, and the Pecan application around it."""
-
 import pecan
 from webob import Response
 
@@ -11,6 +10,7 @@ from km.api import (
     metadata,
     orders,
     quotas,
+    schemas,
     secrets,
     stores,
     transport_keys,
@@ -23,15 +23,15 @@ from km.db.models import CONTAINER, SECRET
 class V1(HouseResource):
     """``/v1``"""
 
-    @verb
+    @verb(answers={200: schemas.exactly({'version': versions.VERSION})})
     def get(self) -> Response:
         """The version document."""
         return shown({'version': versions.document(
             pecan.request.environ, self.house.links)})
 
 
-def tree(house: House) -> Resource:
-    """Every resource of the API."""
+def tree(house: House | None) -> Resource:
+    """Every resource of the API; with no house, what ``km.api.openapi`` tells of."""
     collections: dict[str, Resource] = {
         'secrets': secrets.Secrets(house, member=secrets.Secret(
             house,
@@ -53,7 +53,7 @@ def tree(house: House) -> Resource:
     return Resource(v1=V1(house, **collections))
 
 
-def _of_either(house: House, kind: str) -> dict[str, Resource]:
+def _of_either(house: House | None, kind: str) -> dict[str, Resource]:
     """What secrets and containers have alike."""
     return {
         'acl': acls.Acl(house, kind=kind),
@@ -62,7 +62,7 @@ def _of_either(house: House, kind: str) -> dict[str, Resource]:
     }
 
 
-def _stores(house: House) -> Resource:
+def _stores(house: House | None) -> Resource:
     named: dict[str, Resource] = {
         'global-default': stores.GlobalDefault(house),
         'preferred': stores.Preferred(house, member=stores.PreferredOfProject(house)),

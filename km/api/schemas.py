@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the shapes of request bodies are made of; each stands beside the resource that takes it.
 
-Shapes are JSON Schema (draft 7). Errors name the field and the rule, never the value: it may be a
-payload.
+Shapes are JSON Schema, in words that draft 7 and 2020-12 have both: requests are validated with
+them, and ``km.api.openapi`` publishes the very same objects. Errors name the field and the rule, never
+the value: it may be a payload.
 """
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,18 +13,64 @@ import fastjsonschema
 
 from km.errors import Invalid
 
+Schema = dict[str, Any]
+
+
+class ByType(Schema):
+    """What is not JSON, or not JSON alone: schemas by media type."""
+
+
+class ByKind(Schema):
+    """What is one thing of secrets and another of containers: schemas by kind."""
+
+
+#: Every named shape, by the name that clients know it by.
+NAMED: dict[str, Schema] = {}
+
 SHORT = {'type': 'string', 'maxLength': 255}
 SHORT_OR_NULL = {'type': ['string', 'null'], 'maxLength': 255}
+#: Outer white space does not count, here and wherever else a request has text. To Python these are
+#: white space too, to others not.
+TEXT = {**SHORT, 'minLength': 1, 'pattern': r'[^\s\x1c-\x1f\x85]'}
+#: ISO 8601, and yet to come; empty for none.
+EXPIRATION = {**SHORT, 'format': 'expiration'}
 #: Of a secret, or of a key to be made.
 BIT_LENGTH = {'type': 'integer', 'minimum': 1, 'maximum': 32767}
 
 
-def validator(title: str, schema: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+#: What answers are made of. A time is UTC and has no zone.
+TIME = {'type': 'string', 'pattern': r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$'}
+STRING = {'type': 'string'}
+STRING_OR_NULL = {'type': ['string', 'null']}
+INTEGER = {'type': 'integer'}
+INTEGER_OR_NULL = {'type': ['integer', 'null']}
+REF = {'type': 'string', 'format': 'uri', 'description': 'An absolute URL, whose last piece is the id.'}
+
+
+def named(title: str, schema: Schema) -> Schema:
+    """A shape, after noting the name that clients know it by."""
+    NAMED[title] = schema
+    return schema
+
+
+def exactly(required: Schema, optional: Schema | None = None) -> Schema:
+    """An object with these properties and no further one."""
+    return {'type': 'object', 'properties': {**required, **(optional or {})},
+            'required': list(required), 'additionalProperties': False}
+
+
+def page(collection: str, element: Schema) -> Schema:
+    """One page of a list."""
+    return exactly({collection: {'type': 'array', 'items': element},
+                    'total': {'type': 'integer', 'minimum': 0}}, {'next': REF, 'previous': REF})
+
+
+def validator(title: str, schema: Schema) -> Callable[[dict[str, Any]], None]:
     """A function that raises Invalid for a body which does not have a shape.
 
     :param title: what clients know the shape by.
     """
-    valid = fastjsonschema.compile(schema)
+    valid = fastjsonschema.compile(named(title, schema), use_formats=False)
 
     def require(body: dict[str, Any]) -> None:
         try:

@@ -17,6 +17,7 @@ from km.db.pages import Filter
 from km.errors import Invalid, NotFound
 from km.lifecycle import secrets
 
+_TYPES = ['symmetric', 'public', 'private', 'passphrase', 'certificate', 'opaque']
 SECRET = {
     'type': 'object',
     'properties': {
@@ -24,9 +25,8 @@ SECRET = {
         'algorithm': schemas.SHORT,
         'mode': schemas.SHORT,
         'bit_length': schemas.BIT_LENGTH,
-        'expiration': schemas.SHORT,
-        'secret_type': {'enum': ['symmetric', 'public', 'private', 'passphrase', 'certificate',
-                                 'opaque']},
+        'expiration': schemas.EXPIRATION,
+        'secret_type': {'enum': _TYPES},
         'payload': {'type': 'string', 'minLength': 1},
         'payload_content_type': schemas.SHORT_OR_NULL,
         'payload_content_encoding': {'enum': ['base64']},
@@ -44,11 +44,39 @@ _SORTABLE = frozenset(('algorithm', 'bit_length', 'created', 'expiration', 'mode
 _TEXT_FILTERS = {'name': 'name', 'alg': 'algorithm', 'mode': 'mode'}
 _TIME_FILTERS = ('created', 'updated', 'expiration')
 
+_CONSUMER = schemas.exactly(dict.fromkeys(
+    ('service', 'resource_type', 'resource_id'), schemas.STRING))
+_ASKED_FOR = {'transport_key_ref': schemas.REF}
+SHOWN = schemas.named('Secret Shown', schemas.exactly({
+    'created': schemas.TIME,
+    'updated': schemas.TIME,
+    'status': {'const': models.ACTIVE},
+    'name': schemas.STRING_OR_NULL,
+    'secret_type': {'enum': _TYPES},
+    'expiration': {'anyOf': [schemas.TIME, {'type': 'null'}]},
+    'algorithm': schemas.STRING_OR_NULL,
+    'bit_length': schemas.INTEGER_OR_NULL,
+    'mode': schemas.STRING_OR_NULL,
+    'creator_id': schemas.STRING_OR_NULL,
+    'secret_ref': schemas.REF,
+}, {
+    'content_types': schemas.exactly({'default': schemas.STRING}),
+    'consumers': {'type': 'array', 'items': _CONSUMER},
+    **_ASKED_FOR,
+}))
+_QUERY = {
+    **query.PAGING, **dict.fromkeys(_TEXT_FILTERS, query.NAME_LIKE),
+    **dict.fromkeys(_TIME_FILTERS, query.TIMES), 'bits': query.BITS, 'secret_type': schemas.STRING,
+    'acl_only': {'type': ['boolean', 'string'],
+                 'description': 'true for what other projects share with the caller, alone.'},
+    'sort': query.ordering(_SORTABLE),
+}
+
 
 class Secrets(HouseResource):
     """``/v1/secrets``"""
 
-    @verb
+    @verb(query=_QUERY, answers={200: schemas.page('secrets', SHOWN)})
     def get(self) -> Response:
         """A page of the secrets the caller may see, filtered and sorted as the query says."""
         environ, options = pecan.request.environ, self.house.options
@@ -66,7 +94,8 @@ class Secrets(HouseResource):
                         for secret in found],
             'total': total, **page.links(url, asked, total)})
 
-    @verb
+    @verb(takes={'allOf': [SECRET, payload.FORMS]},
+          answers={201: schemas.exactly({'secret_ref': schemas.REF}, _ASKED_FOR)})
     def post(self) -> Response:
         """Create a secret; 201 with its ``secret_ref``."""
         environ = pecan.request.environ
@@ -108,7 +137,8 @@ class Secret(HouseResource):
 
     json_only = False
 
-    @verb
+    @verb(query={'transport_key_needed': {'enum': ['true', 'false']}},
+          answers={200: schemas.ByType({'application/json': SHOWN, **payload.PAYLOAD})})
     def get(self, secret_id: str) -> Response:
         """The metadata; the payload, if that is what the ACL middleware understood."""
         environ = pecan.request.environ
@@ -121,7 +151,7 @@ class Secret(HouseResource):
         return shown({**described(row, environ, self.links, consumers),
                       **transport_keys.asked_for(self, query.read(environ))})
 
-    @verb
+    @verb(query=transport_keys.QUERY, takes=payload.PAYLOAD, answers={204: None}, fails=(409,))
     def put(self, secret_id: str) -> Response:
         """Give the secret its payload, which is the whole body; 204."""
         request = pecan.request
@@ -134,7 +164,7 @@ class Secret(HouseResource):
             content_type=content_type, wrapping=wrapping)
         return nothing()
 
-    @verb
+    @verb(query={'force': query.BOOLEAN}, answers={204: None}, fails=(409,))
     def delete(self, secret_id: str) -> Response:
         """Delete it for good; 204. Consumers keep newer clients from doing so without ``force``."""
         environ = pecan.request.environ
@@ -149,7 +179,7 @@ class Payload(HouseResource):
 
     json_only = False
 
-    @verb
+    @verb(answers={200: payload.PAYLOAD})
     def get(self, secret_id: str) -> Response:
         """The payload, in the one type the Accept header names."""
         return _payload(self.call, pecan.request.environ)

@@ -12,21 +12,34 @@ import pecan
 from sqlalchemy import Row
 from webob import Response
 
-from km.api import query
+from km.api import query, schemas
 from km.api.resource import HouseResource, Links, nothing, shown, verb
 from km.db import settings
 from km.db import stores as rows
+from km.db.models import ACTIVE, DISABLED
 from km.errors import NotFound
 from km.lifecycle import stores
 
 _FILTERS = ('name', 'status', 'crypto_plugin', 'secret_store_plugin')
 _MOST_OF_A_PROJECT_ID = 255
+SHOWN = schemas.named('Secret Store Shown', schemas.exactly({
+    'created': schemas.TIME,
+    'updated': schemas.TIME,
+    'status': {'enum': [ACTIVE, DISABLED]},
+    'name': schemas.STRING,
+    'global_default': {'type': 'boolean'},
+    'secret_store_plugin': schemas.STRING,
+    'crypto_plugin': schemas.STRING_OR_NULL,
+    'secret_store_ref': schemas.REF,
+}))
+_ALL = schemas.exactly({'secret_stores': {'type': 'array', 'items': SHOWN}})
+_QUERY = {**dict.fromkeys(_FILTERS, schemas.STRING), 'global_default': query.BOOLEAN}
 
 
 class Stores(HouseResource):
     """``/v1/secret-stores``"""
 
-    @verb
+    @verb(query=_QUERY, answers={200: _ALL})
     def get(self) -> Response:
         """All stores that pass the query's filters, on one page."""
         environ = pecan.request.environ
@@ -44,7 +57,7 @@ class Stores(HouseResource):
 class GlobalDefault(HouseResource):
     """``/v1/secret-stores/global-default``"""
 
-    @verb
+    @verb(answers={200: SHOWN}, fails=(404,))
     def get(self) -> Response:
         """The store of projects that prefer none."""
         with self.house.database.statement() as connection:
@@ -55,7 +68,7 @@ class GlobalDefault(HouseResource):
 class Preferred(HouseResource):
     """``/v1/secret-stores/preferred``"""
 
-    @verb
+    @verb(answers={200: SHOWN}, fails=(404,))
     def get(self) -> Response:
         """The store that the own project prefers."""
         return self._get(pecan.request.environ['km.identity'].project_id)
@@ -72,7 +85,7 @@ class Preferred(HouseResource):
 class PreferredOfProject(Preferred):
     """``/v1/secret-stores/preferred/{project_id}``"""
 
-    @verb
+    @verb(answers={200: SHOWN})
     def get(self, project_id: str) -> Response:
         """The store that any project prefers."""
         return self._get(project_id)
@@ -81,7 +94,7 @@ class PreferredOfProject(Preferred):
 class Store(HouseResource):
     """``/v1/secret-stores/{store_id}``"""
 
-    @verb
+    @verb(answers={200: SHOWN})
     def get(self, store_id: str) -> Response:
         """One store."""
         with self.house.database.statement() as connection:
@@ -92,13 +105,13 @@ class Store(HouseResource):
 class Preference(HouseResource):
     """``/v1/secret-stores/{store_id}/preferred``"""
 
-    @verb
+    @verb(answers={204: None})
     def post(self, store_id: str) -> Response:
         """Make it the store of the own project; 204."""
         self.call(stores.prefer, pecan.request.environ['km.identity'], store_id=store_id)
         return nothing()
 
-    @verb
+    @verb(answers={204: None})
     def delete(self, store_id: str) -> Response:
         """Take that back; 204, or 404 if the project does not prefer this one."""
         self.call(stores.unprefer, pecan.request.environ['km.identity'], store_id=store_id)
@@ -108,7 +121,7 @@ class Preference(HouseResource):
 class PreferenceOfProject(HouseResource):
     """``/v1/secret-stores/{store_id}/preferred/{project_id}``"""
 
-    @verb
+    @verb(answers={204: None})
     def post(self, store_id: str, project_id: str) -> Response:
         """Make it the store of any project; 204."""
         if len(project_id) > _MOST_OF_A_PROJECT_ID:
@@ -117,7 +130,7 @@ class PreferenceOfProject(HouseResource):
                   project_id=project_id)
         return nothing()
 
-    @verb
+    @verb(answers={204: None})
     def delete(self, store_id: str, project_id: str) -> Response:
         """Take that back; 204, or 404 if the project does not prefer this one."""
         self.call(stores.unprefer_for, pecan.request.environ['km.identity'], store_id=store_id,

@@ -25,14 +25,15 @@ from webob import Response
 from km.api import body, query, schemas
 from km.api.resource import HouseResource, created, nothing, shown, verb
 from km.db import transport_keys as rows
+from km.db.models import ACTIVE
 from km.errors import Invalid, NotFound
 from km.lifecycle import transport_keys
 
 TRANSPORT_KEY = {
     'type': 'object',
     'properties': {
-        'plugin_name': {**schemas.SHORT, 'minLength': 1},
-        'transport_key': {'type': 'string', 'minLength': 1, 'maxLength': 4096},
+        'plugin_name': schemas.TEXT,
+        'transport_key': {**schemas.TEXT, 'maxLength': 4096},
     },
     'required': ['plugin_name', 'transport_key'],
 }
@@ -43,13 +44,26 @@ NAMES = frozenset(('transport_key_id', 'transport_key_ref'))
 #: Of RSA ciphertext, in the words of "openssl pkeyutl -pkeyopt rsa_padding_mode".
 PADDINGS = ('oaep', 'pkcs1')
 
+#: What is insisted on beside, for who describes it.
+_PUBLIC = {'properties': {'plugin_name': {'not': {'const': transport_keys.OWN}},
+                          'transport_key': {'not': {'pattern': 'PRIVATE KEY'}}}}
+#: Both, as parameters of an upload.
+QUERY = {**dict.fromkeys(sorted(NAMES), schemas.STRING),
+         'transport_key_padding': {'enum': list(PADDINGS)}}
+_REF = schemas.exactly({'transport_key_ref': schemas.REF})
+_TIME = {'type': 'string', 'pattern': r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$'}
+_KEY = {'transport_key': schemas.STRING, 'plugin_name': schemas.STRING, 'status': {'const': ACTIVE}}
+_ROW = {**_KEY, 'id': schemas.STRING, 'created_at': _TIME, 'updated_at': _TIME,
+        'deleted': {'const': False}, 'deleted_at': {'type': 'null'}}
+
 _COLLECTION = 'transport_keys'
 
 
 class TransportKeys(HouseResource):
     """``/v1/transport_keys``"""
 
-    @verb
+    @verb(query={**query.PAGING, 'plugin_name': schemas.STRING},
+          answers={200: schemas.page('transport_keys', schemas.REF)})
     def get(self) -> Response:
         """A page of references to the keys, oldest first."""
         environ, options = pecan.request.environ, self.house.options
@@ -63,7 +77,7 @@ class TransportKeys(HouseResource):
             'transport_keys': [self.links.to(environ, _COLLECTION, row.id) for row in found],
             'total': total, **page.links(url, asked, total)})
 
-    @verb
+    @verb(takes={'allOf': [TRANSPORT_KEY, _PUBLIC]}, answers={201: _REF})
     def post(self) -> Response:
         """Register a public key for a plugin of another service; 201 with its reference."""
         environ = pecan.request.environ
@@ -79,7 +93,7 @@ class TransportKeys(HouseResource):
 class TransportKey(HouseResource):
     """``/v1/transport_keys/{transport_key_id}``"""
 
-    @verb
+    @verb(answers={200: schemas.exactly(_ROW)})
     def get(self, transport_key_id: str) -> Response:
         """One key, as a row of the table that older clients know."""
         with self.house.database.statement() as connection:
@@ -91,7 +105,7 @@ class TransportKey(HouseResource):
             'status': row.status, 'created_at': _time(row.created), 'updated_at': _time(row.updated),
             'deleted': False, 'deleted_at': None})
 
-    @verb
+    @verb(answers={204: None})
     def delete(self, transport_key_id: str) -> Response:
         """Delete it, with its private half; what was wrapped with it does not open any more; 204."""
         self.call(transport_keys.delete, pecan.request.environ['km.identity'],
@@ -102,7 +116,7 @@ class TransportKey(HouseResource):
 class CurrentTransportKey(HouseResource):
     """``/v1/transport_key``"""
 
-    @verb
+    @verb(answers={200: schemas.exactly({**_KEY, 'transport_key_ref': schemas.REF})}, fails=(404,))
     def get(self) -> Response:
         """The key to wrap payloads with from now on."""
         environ = pecan.request.environ

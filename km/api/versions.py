@@ -8,7 +8,7 @@ from typing import Any
 import microversion_parse
 from webob import Response
 
-from km.api import query
+from km.api import query, schemas
 from km.api.faults import NotAcceptable
 from km.api.resource import Links
 from km.errors import Malformed
@@ -22,9 +22,20 @@ CONSUMERS = (1, 1)
 KEPT_FOR_CONSUMERS = (1, 2)
 
 _ENVIRON = 'HTTP_OPENSTACK_API_VERSION'
-_SUPPORTED = {f'1.{minor}': (1, minor) for minor in range(MINIMUM[1], MAXIMUM[1] + 1)}
+SUPPORTED = {f'1.{minor}': (1, minor) for minor in range(MINIMUM[1], MAXIMUM[1] + 1)}
 _MEDIA_TYPES = [{'base': 'application/json',
                  'type': 'application/vnd.openstack.key-manager-v1+json'}]
+
+_LINK = schemas.exactly({'rel': {'type': 'string'}, 'href': schemas.REF}, {'type': {'type': 'string'}})
+_V1 = {'id': {'const': 'v1'}, 'links': {'type': 'array', 'items': _LINK}}
+#: The second from microversion 1.1 on.
+VERSION = schemas.named('Version', {'oneOf': [
+    schemas.exactly({
+        **_V1, 'status': {'const': 'stable'}, 'updated': {'type': 'string', 'format': 'date-time'},
+        'media-types': {'type': 'array'}}),
+    schemas.exactly({
+        **_V1, 'status': {'const': 'CURRENT'}, 'min_version': {'type': 'string'},
+        'max_version': {'type': 'string'}})]})
 
 
 class Microversions:
@@ -51,8 +62,8 @@ def negotiate(environ: dict[str, Any]) -> tuple[int, int]:
         return MINIMUM  # it asks for versions of other services only
     if asked == 'latest':
         return MAXIMUM
-    if asked in _SUPPORTED:
-        return _SUPPORTED[asked]
+    if asked in SUPPORTED:
+        return SUPPORTED[asked]
     if asked and re.fullmatch(r'[0-9]{1,4}\.[0-9]{1,4}', asked):
         raise NotAcceptable('There are versions 1.0 to 1.2 of this API.')
     raise Malformed(f'{HEADER} must be "{SERVICE} X.Y" or "{SERVICE} latest".')

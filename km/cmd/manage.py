@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-manage``: what an operator does beside running km. Exit status 1 means that it failed."""
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
 from km import registry
+from km.api import openapi
 from km.cmd import run
 from km.conf import barbican
 from km.conf.load import load
@@ -136,6 +138,11 @@ def seal_key_create(asked, conf) -> None:
     print(f'{asked.file}: seal key {made.fingerprint}')
 
 
+def print_openapi(asked, conf) -> None:
+    """Print the description of the API, an OpenAPI 3.1 document."""
+    print(json.dumps(openapi.document(), indent=1))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='km-manage', description=__doc__)
     parser.add_argument('--config-file', metavar='FILE', help='instead of the usual km.conf')
@@ -148,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(db, 'clean', db_clean).add_argument(
         '--min-days', type=_days, default=90, metavar='DAYS', help='how long ago; 90 if not given')
     _add(commands, 'plugins', plugins)
+    _add(commands, 'openapi', print_openapi)
     _add(commands, 'sweep', sweep)
     _add(commands, 'reconcile', reconcile).add_argument(
         '--fix', action='store_true', help='destroy what is in a store and has no row')

@@ -11,6 +11,7 @@ from webob import Request, Response
 from km.conf.load import load
 from km.deploy import Deployment, database
 from km.plugins.secret_store import key_file
+from km.testing.conformance import require_conformance
 
 
 def write_conf(folder: Path, sections: Mapping[str, Mapping[str, Any]] | None = None) -> Path:
@@ -64,7 +65,7 @@ class Client:
 
     def ask(self, method: str, path: str, *, json: Any = None, body: bytes | None = None,
             **headers: str) -> Response:
-        """The response to a request.
+        """The response to a request, which must be as the OpenAPI document says.
 
         :param json: an object to send as JSON; or else ``body``, bytes to send as they are.
         :param headers: header names with underscores for dashes.
@@ -81,7 +82,9 @@ class Client:
             request.body = body
         for name, value in {**self.headers, **headers}.items():
             request.headers[name.replace('_', '-')] = value
-        return request.get_response(self.application)
+        response = request.get_response(self.application)
+        require_conformance(request, response)
+        return response
 
     def get(self, path: str, **more: Any) -> Response:
         return self.ask('GET', path, **more)

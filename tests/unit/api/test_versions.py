@@ -96,7 +96,7 @@ def test_every_answer_names_its_request_and_believes_no_name_sent(ann):
     assert named != sent
 
 
-@pytest.mark.parametrize('path', ['/', '/healthcheck'])
+@pytest.mark.parametrize('path', ['/', '/healthcheck', '/openapi.json'])
 @pytest.mark.parametrize('method', ['HEAD', 'POST', 'DELETE'])
 def test_what_is_open_to_everybody_is_only_there_to_be_read(house, path, method):
     refused = ask(house, path, method=method)

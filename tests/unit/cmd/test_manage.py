@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-manage``, as an operator calls it."""
+import json
 import stat
 import uuid
 from datetime import datetime
 
 import pytest
 
+from km.api import openapi
 from km.cmd import manage, run
 from km.interfaces import StoreRequest
 from km.plugins.secret_store import key_file
@@ -167,3 +169,8 @@ def test_a_transport_key_is_rotated(manage_km, capsys):
     assert first.startswith('The current transport key is ')
     assert manage_km('transport-key', 'rotate') == 0
     assert capsys.readouterr().out != first
+
+
+def test_the_description_of_the_api_can_be_had_without_a_km(tmp_path, capsys):
+    manage.command(['--config-file', str(tmp_path / 'none'), 'openapi'])
+    assert json.loads(capsys.readouterr().out) == openapi.document()
