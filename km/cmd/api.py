@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-api``: the API on its port, served by gunicorn.
 
-gunicorn was chosen by ``python -m benchmarks --servers`` over granian, uWSGI, waitress and cheroot: it
-alone refuses a request with two lengths, reads chunked bodies and ends requests under way on SIGTERM.
-granian takes a third less CPU for a request, but lets two lengths pass. What gunicorn lacks, patience
-with slow clients, ``km.cmd.gathering`` adds.
+gunicorn was chosen by ``python -m benchmarks --servers`` over granian, uWSGI, waitress and cheroot. It
+refuses requests with two lengths (granian and waitress do not), reads chunked bodies (uWSGI does not)
+and ends requests under way on SIGTERM, in several processes (cheroot has one). granian takes about a
+third less CPU for a request. What gunicorn lacks, patience with slow clients, ``km.cmd.gathering`` adds.
 """
 import socket
 import sys
