@@ -43,16 +43,18 @@ class Registry:
     ``secret_stores`` maps the operator's names to stores; ``default_store`` is one of the names.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, *, works: bool):
+    def __init__(self, conf: cfg.ConfigOpts, *, works: bool | None = None):
         """Find and instantiate what ``conf`` enables; ``open`` opens it.
 
-        :param works: whether the worker is in this process, and so needs the stores; it is in any
-            case where messages do not leave the process.
+        :param works: whether the worker is in this process, and so needs the stores: None if it is
+            where stores are enabled. It is in any case where messages do not leave the process.
         :raises Misconfigured: see the module.
         """
         #: (kind, plugin, the operator's name) -> instance
         self._made: dict[tuple[str, str, str], Plugin] = {}
         self.transport = self._make(conf, 'rpc_transport', 'rpc_transport', 'rpc_transport')
+        if works is None:
+            works = bool(conf.secret_store.enabled)
         self.works = works or self.transport.in_process
         self.secret_stores = {
             name: self._make(conf, 'secret_store', f'secret_store:{name}', name)

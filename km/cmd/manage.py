@@ -51,8 +51,7 @@ def db_check(asked, conf) -> None:
 
 def plugins(asked, conf) -> int:
     """List installed plugins, their packages, whether they are enabled, and how they are."""
-    read = conf()
-    house = registry.Registry(read, works=bool(read.secret_store.enabled))
+    house = registry.Registry(conf())
     rows = [('KIND', 'PLUGIN', 'PACKAGE', 'ENABLED AS', 'STATE')]
     failed = False
     for found in registry.installed():
@@ -103,7 +102,7 @@ def db_clean(asked, conf) -> None:
 
 def rewrap(asked, conf) -> None:
     """Seal the project keys of a store under its newest master key."""
-    stores: dict[str, SecretStore] = registry.Registry(conf(), works=True).secret_stores
+    stores: dict[str, SecretStore] = registry.Registry(conf()).secret_stores
     store = stores.get(asked.store)
     if not isinstance(store, EnvelopeStore):
         raise Misconfigured(f"'{asked.store}' is no enabled store with project keys to rewrap.")

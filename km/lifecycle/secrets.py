@@ -34,7 +34,7 @@ def create(ctx: Context, *, secret_type: str, name: str | None = None, algorithm
     :raises Rejected, Unavailable: as the store says; then nothing was created.
     """
     if payload is not None and wrapping:
-        payload = unwrap(ctx, payload, content_type=content_type, **wrapping)
+        payload = unwrap(ctx, payload, content_type=content_type or '', **wrapping)
     row = _row(ctx, ctx.identity, {
         'name': name, 'secret_type': secret_type, 'algorithm': algorithm, 'mode': mode,
         'bit_length': bit_length, 'expiration': expiration, 'content_type': content_type})
@@ -65,7 +65,7 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
     :raises Rejected, Unavailable: as the store says; then it still has none.
     """
     if wrapping:
-        payload = unwrap(ctx, payload, content_type=content_type, **wrapping)
+        payload = unwrap(ctx, payload, content_type=content_type or '', **wrapping)
     intent = new_intent()
     with ctx.statement() as connection:
         store = stores.choose(ctx, settings.get(connection, project_id))

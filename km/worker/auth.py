@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from km.acl import targets
 from km.acl.decision import Policy
@@ -54,31 +54,23 @@ class Guard:
         return identity, self._decided(task, identity, arguments)
 
     def _decided(self, task: Task, identity: Identity, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments, those of the row taken from it, after all is found to be allowed."""
-        actions = [action.format(kind=arguments.get('kind')) for action in task.actions]
-        kinds = {_ABOUT.get(action, 'nothing') for action in actions}
-        if len(kinds) > 1 or 'nothing' in kinds:
-            raise Forbidden('There is no such action.')
-        kind, row, target = kinds.pop(), None, targets.NOTHING
-        if kind:
-            with self._statement() as connection:
-                row = targets.fetch(
-                    connection, kind, _id(kind, arguments), identity=identity, now=self._clock(),
-                    whole=False)
-            target = targets.described(kind, row)
-        if not any(self._policy.allowed(identity, action, target) for action in actions):
-            raise Forbidden('The worker does not allow this.')
-        return {**arguments, **{name: getattr(row, name) for name in task.reread}}
+        """The arguments, those of the row taken from it, after one of the actions is found allowed."""
+        for action in (action.format(kind=arguments.get('kind')) for action in task.actions):
+            row, target, kind = None, targets.NOTHING, _ABOUT.get(action)
+            if kind and (row := self._row(kind, arguments, identity)) is not None:
+                target = targets.described(kind, row)
+            if action in _ABOUT and bool(kind) == bool(target) and self._policy.allowed(
+                    identity, action, target):
+                return {**arguments, **{name: getattr(row, name) for name in task.reread}}
+        raise Forbidden('The worker does not allow this.')
 
-
-def _id(kind: str, arguments: dict[str, Any]) -> str:
-    """The id of the thing a task is about.
-
-    :raises Forbidden: it names none, or another kind's.
-    """
-    found = arguments.get(f'{kind}_id')
-    if found is None and arguments.get('kind') == kind:
-        found = arguments.get('object_id')
-    if not isinstance(found, str):
-        raise Forbidden(f'The task names no {kind}.')
-    return found
+    def _row(self, kind: str, arguments: dict[str, Any], identity: Identity) -> Row | None:
+        """The thing of that kind that a task is about; None if it names none."""
+        found = arguments.get(f'{kind}_id')
+        if found is None and arguments.get('kind') == kind:
+            found = arguments.get('object_id')
+        if not isinstance(found, str):
+            return None
+        with self._statement() as connection:
+            return targets.fetch(connection, kind, found, identity=identity, now=self._clock(),
+                                 whole=False)

@@ -40,7 +40,7 @@ def not_a_class():
 def registry(folder):
     """The registry of a km.conf with these sections changed."""
     def read(sections):
-        return Registry(load(files=[str(write_conf(folder, sections))]), works=True)
+        return Registry(load(files=[str(write_conf(folder, sections))]))
     return read
 
 
