@@ -49,7 +49,7 @@ _FORMS = {
             {'properties': {'algorithm': {'not': {'pattern': _EC}}, 'bit_length': {'multipleOf': 8}}}],
     }},
     'anyOf': [
-        {'properties': {'type': {'const': orders.KEY}, 'meta': {'properties': _NO_PAIR}}},
+        {'properties': {'type': {'const': jobs.KEY}, 'meta': {'properties': _NO_PAIR}}},
         {'properties': {'type': {'const': orders.ASYMMETRIC}, 'meta': {'anyOf': [
             {'properties': {'passphrase': _EMPTY}}, {'properties': {'pass_phrase': _EMPTY}}]}}}],
 }
@@ -59,7 +59,7 @@ SHOWN = schemas.named('Order Shown', schemas.exactly({
     'created': schemas.TIME,
     'updated': schemas.TIME,
     'status': {'enum': [PENDING, ACTIVE, ERROR]},
-    'type': {'enum': [orders.KEY, orders.ASYMMETRIC]},
+    'type': {'enum': [jobs.KEY, orders.ASYMMETRIC]},
     'meta': schemas.exactly({
         'name': schemas.STRING_OR_NULL, 'algorithm': schemas.STRING,
         'bit_length': schemas.INTEGER, 'mode': schemas.STRING_OR_NULL,
