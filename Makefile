@@ -26,7 +26,7 @@ $(VENV)/.run: setup.cfg
 
 $(VENV)/.test: setup.cfg tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable '.[testing]' --requirement tests/requirements.txt
+	$(PIP) install --editable '.[testing,client,messaging,mysql]' --requirement tests/requirements.txt
 	@touch $@ $(VENV)/.run
 
 clean:

@@ -108,7 +108,7 @@ class Registry:
             raise Misconfigured(f'[{section}] plugin: {error.sentence}') from None
         made = self._made[kind, plugin, name] = loaded(name, _settings(conf, section, loaded))
         if loaded.library_options:
-            made.library = _library(conf, loaded.library_options)
+            made.library = library(conf, loaded.library_options)
         return made
 
 
@@ -151,8 +151,11 @@ def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.C
     return conf[section]
 
 
-def _library(conf: cfg.ConfigOpts, sections: Mapping[str, Sequence[cfg.Opt]]) -> cfg.ConfigOpts:
-    """A configuration of its own with these sections of ``conf``."""
+def library(conf: cfg.ConfigOpts, sections: Mapping[str, Sequence[cfg.Opt]]) -> cfg.ConfigOpts:
+    """A configuration of its own, for a library, with these sections of ``conf``.
+
+    :raises Misconfigured: an option has a value that it cannot have.
+    """
     own = cfg.ConfigOpts()
     own([], default_config_files=[], default_config_dirs=[])
     for section, options in sections.items():

@@ -50,7 +50,7 @@ _FORMS = {
     }},
     'anyOf': [
         {'properties': {'type': {'const': jobs.KEY}, 'meta': {'properties': _NO_PAIR}}},
-        {'properties': {'type': {'const': orders.ASYMMETRIC}, 'meta': {'anyOf': [
+        {'properties': {'type': {'const': jobs.ASYMMETRIC}, 'meta': {'anyOf': [
             {'properties': {'passphrase': _EMPTY}}, {'properties': {'pass_phrase': _EMPTY}}]}}}],
 }
 _require_order = schemas.validator('Order', ORDER)
@@ -59,7 +59,7 @@ SHOWN = schemas.named('Order Shown', schemas.exactly({
     'created': schemas.TIME,
     'updated': schemas.TIME,
     'status': {'enum': [PENDING, ACTIVE, ERROR]},
-    'type': {'enum': [jobs.KEY, orders.ASYMMETRIC]},
+    'type': {'enum': [jobs.KEY, jobs.ASYMMETRIC]},
     'meta': schemas.exactly({
         'name': schemas.STRING_OR_NULL, 'algorithm': schemas.STRING,
         'bit_length': schemas.INTEGER, 'mode': schemas.STRING_OR_NULL,

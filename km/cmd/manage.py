@@ -13,7 +13,7 @@ from km.conf.load import load
 from km.deploy import WorkerDeployment, database
 from km.errors import KmError, Misconfigured
 from km.interfaces import SecretStore
-from km.lifecycle import orders, transport_keys, upkeep
+from km.lifecycle import orders, projects, transport_keys, upkeep
 from km.lifecycle.reconcile import reconcile as compare
 from km.plugins.secret_store import key_file
 from km.plugins.secret_store.envelope import EnvelopeStore
@@ -100,6 +100,14 @@ def db_clean(asked, conf) -> None:
     deployment.close()
 
 
+def project_forget(asked, conf) -> None:
+    """Erase all that a project has, as when Keystone tells that it is gone."""
+    deployment = WorkerDeployment(conf())
+    gone = projects.forget(deployment.context, asked.id)
+    deployment.close()
+    print(f'{gone} secrets and containers erased.')
+
+
 def rewrap(asked, conf) -> None:
     """Seal the project keys of a store under its newest master key."""
     stores: dict[str, SecretStore] = registry.Registry(conf()).secret_stores
@@ -158,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, 'sweep', sweep)
     _add(commands, 'reconcile', reconcile).add_argument(
         '--fix', action='store_true', help='destroy what is in a store and has no row')
+    project = commands.add_parser('project', help='projects of Keystone').add_subparsers(
+        required=True, metavar='COMMAND')
+    _add(project, 'forget', project_forget).add_argument('id', help='of the project')
     _add(commands, 'rewrap', rewrap).add_argument('store', help='name of a secret store')
     kek = commands.add_parser('kek', help='master keys in files').add_subparsers(
         required=True, metavar='COMMAND')

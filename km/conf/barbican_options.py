@@ -59,7 +59,8 @@ WITHOUT_EQUAL = {
     ('queue', '*'): 'km derives it; see [rpc_transport].',
     ('queue', 'asynchronous_workers'): 'start as many km-worker processes as you want.',
     ('retry_scheduler', '*'): _SWEEP,
-    ('keystone_notifications', '*'): 'this km does not hear of deleted projects by itself.',
+    ('keystone_notifications', '*'): 'km-keystone-listener always puts an event back that it could not '
+                                     'end, and handles one at a time.',
     ('certificate', '*'): _HISTORIC,
     ('certificate_event', '*'): _HISTORIC,
     ('snakeoil_ca_plugin', '*'): _HISTORIC,

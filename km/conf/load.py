@@ -11,7 +11,18 @@ from oslo_middleware import opts as middleware
 from oslo_middleware.healthcheck import opts as healthcheck_options
 from oslo_policy import opts as policy
 
-from km.conf import api, audit, database, metrics, orders, plugins, quotas, transport_keys, worker
+from km.conf import (
+    api,
+    audit,
+    database,
+    keystone_notifications,
+    metrics,
+    orders,
+    plugins,
+    quotas,
+    transport_keys,
+    worker,
+)
 from km.errors import Misconfigured
 
 #: Request bodies are cut here: a payload of 20 000 bytes with room for its JSON.
@@ -21,6 +32,7 @@ _GROUPS = (
     (api.GROUP, api.OPTIONS),
     (audit.GROUP, audit.OPTIONS),
     (database.GROUP, database.OPTIONS),
+    (keystone_notifications.GROUP, keystone_notifications.OPTIONS),
     (metrics.GROUP, metrics.OPTIONS),
     (orders.GROUP, orders.OPTIONS),
     (quotas.GROUP, quotas.OPTIONS),

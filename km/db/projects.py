@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a project has in every table, for the day when it goes."""
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from km.db.models import CONSUMERS, CONTAINERS, ORDERS, PROJECT_SETTINGS, SECRETS
+
+_PAGES = {table: sa.select(table.c.id, table.c.status).where(
+    table.c.project_id == bindparam('project'), table.c.id > bindparam('after'),
+).order_by(table.c.id).limit(bindparam('page')) for table in (SECRETS, CONTAINERS)}
+
+
+def page(connection: sa.Connection, table: sa.Table, project_id: str, *, after: str,
+         page: int) -> Sequence[sa.Row]:
+    """Id and status of a project's secrets or containers, in whatever state, by id.
+
+    :param after: the id before the first one; '' for the beginning.
+    """
+    return connection.execute(
+        _PAGES[table], {'project': project_id, 'after': after, 'page': page}).all()
+
+
+def forget(connection: sa.Connection, project_id: str) -> None:
+    """Remove its orders, its settings, and what it registered as consumers of others' things."""
+    for table in (ORDERS, CONSUMERS, PROJECT_SETTINGS):
+        connection.execute(table.delete().where(table.c.project_id == project_id))
