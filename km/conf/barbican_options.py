@@ -20,6 +20,8 @@ RENAMED = {
     ('quotas', 'quota_containers'): ('quotas', 'containers'),
     ('quotas', 'quota_consumers'): ('quotas', 'consumers'),
     ('quotas', 'quota_cas'): ('quotas', 'cas'),
+    **{('keystone_notifications', name): ('keystone_notifications', name)
+       for name in ('control_exchange', 'topic', 'pool_name')},
 }
 
 #: Options that named the metadata database, over the years.

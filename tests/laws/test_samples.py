@@ -49,7 +49,8 @@ def test_the_quotas_that_are_shipped_as_an_example_can_be_used(folder):
 
 
 @pytest.mark.parametrize('section', [
-    'api', 'database', 'orders', 'quotas', 'worker', 'secret_store', 'secret_store:simple_crypto',
+    'api', 'database', 'keystone_notifications', 'orders', 'quotas', 'worker',
+    'secret_store', 'secret_store:simple_crypto',
     'rpc_transport', 'metrics', 'audit', 'audit_middleware_notifications', 'keystone_authtoken',
     'oslo_policy', 'oslo_middleware', 'cors', 'healthcheck'])
 def test_the_sample_has_every_section_an_operator_can_set(section):
