@@ -177,6 +177,15 @@ class WorkerDeployment(_House):
     def start(self) -> None:
         """Begin to sweep, and to handle what others send.
 
+        :raises Misconfigured: see ``far_end``.
+        """
+        far_end = self.far_end()
+        self.sweeper.start()
+        self.transport.serve(far_end.handle)
+
+    def far_end(self) -> FarEnd:
+        """Where what others send comes out.
+
         :raises Misconfigured: nobody can send anything, or there is no asking who does.
         """
         if self.seal is None:
@@ -184,12 +193,10 @@ class WorkerDeployment(_House):
                                 'worker in the process of the API; km-worker is not needed.')
         guard = Guard(tokens=Tokens(self.conf), policy=self.policy, clock=self.clock,
                       statement=self.database.statement)
-        far_end = FarEnd(
+        return FarEnd(
             Dispatcher(self.context, guard), seal=self.seal, clock=self.clock,
             first_time=self._first_time,
             lifetime=timedelta(seconds=self.conf.worker.message_lifetime_seconds))
-        self.sweeper.start()
-        self.transport.serve(far_end.handle)
 
     def _first_time(self, number: bytes, until: datetime) -> bool:
         with self.database.statement() as connection:

@@ -41,7 +41,9 @@ def main() -> None:
 def _main() -> None:
     conf = load(sys.argv[1:])
     start_logging(conf)
-    WorkerDeployment(conf).close()  # what is wrong is said here, once, before any process is forked
+    checked = WorkerDeployment(conf)  # what is wrong is said here, once, before any process is forked
+    checked.far_end()
+    checked.close()
     # A configuration that was read cannot be sent to a process, only inherited by one.
     processes = cotyledon.ServiceManager(
         graceful_shutdown_timeout=_GRACE_SECONDS, mp_context=multiprocessing.get_context('fork'))

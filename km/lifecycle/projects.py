@@ -4,7 +4,7 @@
 Nothing records that it was begun: begun anew after being cut off, it goes on with what is left.
 """
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Row, Table
 
@@ -60,7 +60,7 @@ def _all(ctx: Context, table: Table, project_id: str) -> Iterator[Row]:
         after = page[-1].id
 
 
-def _is_gone(delete, ctx: Context, **what: str) -> bool:
+def _is_gone(delete: Callable[..., None], ctx: Context, **what: str) -> bool:
     """Whether it was here that a thing went, and not elsewhere meanwhile."""
     try:
         delete(ctx, **what)

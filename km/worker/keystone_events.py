@@ -13,7 +13,7 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging import opts
 
-from km.errors import KmError
+from km.errors import KmError, Misconfigured
 
 LOG = logging.getLogger(__name__)
 
@@ -63,9 +63,14 @@ def listener(library: cfg.ConfigOpts, options: cfg.ConfigOpts.GroupAttr,
     :param library: a configuration that has ``LIBRARY_OPTIONS``.
     :param options: the ``[keystone_notifications]`` section.
     :param forget: see ``DeletedProjects``.
+    :raises Misconfigured: there is no such transport.
     """
+    try:
+        transport = oslo_messaging.get_notification_transport(library)
+    except (oslo_messaging.MessagingException, ValueError) as error:
+        raise Misconfigured(f'[DEFAULT] transport_url: {type(error).__name__}.') from None
     return oslo_messaging.get_notification_listener(
-        oslo_messaging.get_notification_transport(library),
+        transport,
         [oslo_messaging.Target(exchange=options.control_exchange, topic=options.topic)],
         [DeletedProjects(forget)], executor='threading', allow_requeue=True, pool=options.pool_name)
 

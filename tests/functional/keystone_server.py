@@ -117,6 +117,13 @@ class Keystone:
         """Make a role of this `name`, which nobody has and which implies no other."""
         self._client().roles.create(name)
 
+    def delete_project(self, name):
+        """Delete the project of this `name`, as an operator would; give its id."""
+        client = self._client()
+        (project,) = client.projects.list(name=name)
+        client.projects.delete(project)
+        return project.id
+
     def populate(self, key_manager_url):
         """Make the projects, the users, and the service and endpoints of the key manager."""
         client = self._client()
@@ -138,10 +145,11 @@ class Keystone:
 
 
 @contextlib.contextmanager
-def keystone(folder, key_manager_url=f'http://{HOST}:9311'):
+def keystone(folder, key_manager_url=f'http://{HOST}:9311', **notifications):
     """Run a Keystone that keeps its files and its log in `folder`; give a `Keystone`.
 
-    `key_manager_url` is the URL of the key manager until `set_key_manager_url` changes it.
+    `key_manager_url` is the URL of the key manager until `set_key_manager_url` changes it. With a
+    `transport_url` it tells a broker what happens, in the form that `notification_format` names.
     """
     if importlib.util.find_spec('keystone') is None:
         raise ServerError('Keystone not found; install the package keystone from PyPI')
@@ -149,7 +157,7 @@ def keystone(folder, key_manager_url=f'http://{HOST}:9311'):
     log = folder / 'keystone.log'
     with reserved_port() as port:
         server = Keystone(port)
-        _write_configuration(folder)
+        _write_configuration(folder, **notifications)
         command = [sys.executable, '-m', __name__, str(folder), str(port)]
         environment = _environment(server.user('admin').password)
         with running(command, log, cwd=REPOSITORY, env=environment) as process:
@@ -167,7 +175,7 @@ def _environment(password):
     return environment | {'OS_BOOTSTRAP_PASSWORD': password}
 
 
-def _write_configuration(folder):
+def _write_configuration(folder, *, transport_url=None, notification_format=None):
     """Write into `folder` the file keystone.conf and an empty folder for more of its kind."""
     options = configparser.ConfigParser(interpolation=None)
     options.read_dict(
@@ -189,6 +197,10 @@ def _write_configuration(folder):
             'oslo_policy': {'policy_file': folder / 'policy.yaml'},
         }
     )
+    if transport_url:
+        options['DEFAULT'] = {
+            'transport_url': transport_url, 'notification_format': notification_format}
+        options['oslo_messaging_notifications'] = {'driver': 'messagingv2'}
     with (folder / 'keystone.conf').open('w') as output:
         options.write(output)
     (folder / 'keystone.conf.d').mkdir(exist_ok=True)

@@ -52,7 +52,7 @@ class Messaging(RpcTransport):
         self.library.set_override('executor_thread_pool_size', self.settings.threads)
         try:
             self._transport = oslo_messaging.get_rpc_transport(self.library)
-        except (oslo_messaging.TransportDriverError, ValueError) as error:
+        except (oslo_messaging.MessagingException, ValueError) as error:
             raise Misconfigured(f'[DEFAULT] transport_url: {type(error).__name__}.') from None
         # A message that no queue waits for comes back at once.
         self._client = oslo_messaging.get_rpc_client(
