@@ -11,10 +11,9 @@ OPTIONS = (
              'whoever else does can have the secrets of any project erased.'),
     cfg.StrOpt(
         'topic', default='notifications',
-        help="One of Keystone's [oslo_messaging_notifications] topics that nobody else takes messages "
-             'from, unless pool_name is set.'),
+        help="One of Keystone's [oslo_messaging_notifications] topics."),
     cfg.StrOpt(
-        'pool_name',
-        help='Set it where other services listen to the same topic: the listeners of one pool share '
-             'what comes, and each pool gets all of it.'),
+        'pool_name', default='km',
+        help='The listeners of one pool share what comes, and each pool gets all of it, so that other '
+             'services can listen to the same topic.'),
 )

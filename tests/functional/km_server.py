@@ -147,13 +147,15 @@ class Km:
     @functools.cached_property
     def metadata(self):
         """An engine on its metadata database."""
-        return sqlalchemy.create_engine(self.option('database', 'connection'))
+        # Some tests have the server hang up on all.
+        return sqlalchemy.create_engine(self.option('database', 'connection'), pool_pre_ping=True)
 
     @functools.cached_property
     def ciphertext(self):
         """An engine, that commits each statement, on the database of its store."""
         return sqlalchemy.create_engine(
-            self.option('secret_store:soft', 'connection'), isolation_level='AUTOCOMMIT')
+            self.option('secret_store:soft', 'connection'), isolation_level='AUTOCOMMIT',
+            pool_pre_ping=True)
 
     # ---- what must stay hidden
 

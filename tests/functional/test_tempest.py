@@ -2,8 +2,9 @@
 """The public suite of the Key Manager API passes, whole, against a km behind a Keystone."""
 import pytest
 
-from tests.functional import km_server, servers, tempest_suite
+from tests.functional import km_server, tempest_suite
 from tests.functional.keystone_server import keystone as run_keystone
+from tests.functional.postgresql_server import postgresql as run_postgresql
 
 #: Why a class may be skipped: all its scenarios boot Nova's servers, from Glance's images or with
 #: Cinder's volumes. Tempest names what it misses first, and a server is to have a network.
@@ -26,7 +27,7 @@ LEGACY_ADMIN = 'key-manager:service-admin'
 @pytest.fixture(scope='module')
 def cloud(tmp_path_factory):
     """A PostgreSQL and a Keystone of the suite's own: it makes and deletes projects at will."""
-    with (servers.postgresql(tmp_path_factory.mktemp('postgresql')) as postgresql,
+    with (run_postgresql(tmp_path_factory.mktemp('postgresql')) as postgresql,
           run_keystone(tmp_path_factory.mktemp('keystone')) as keystone):
         yield postgresql, keystone
 
