@@ -83,7 +83,7 @@ def add(connection: sa.Connection, container_id: str, members: Mapping[str, str]
     :param members: their ids by their names in it.
     :raises IntegrityError: one of them, or its name, is in there already.
     """
-    rows = [{'container_id': container_id, 'secret_id': secret_id, 'name': name}
+    rows = [{'container_id': container_id, 'secret_id': secret_id, 'name': name or None}
             for name, secret_id in members.items()]
     if rows:
         connection.execute(_ADD, rows)
@@ -160,8 +160,8 @@ def _with_contents(containers: sa.Select) -> sa.CompoundSelect:
     shown = [column.label(column.name) for column in page.c]  # SQLite sorts a union by labels alone
     there = CONTAINER_SECRETS.join(SECRETS, sa.and_(SECRETS.c.id == _held.secret_id, ALIVE))
     return sa.union_all(
-        sa.select(*shown, sa.literal_column("'secret'").label('held'), _held.name.label('its_name'),
-                  _held.secret_id.label('what'))
+        sa.select(*shown, sa.literal_column("'secret'").label('held'),
+                  sa.func.coalesce(_held.name, '').label('its_name'), _held.secret_id.label('what'))
         .select_from(page.outerjoin(there, _held.container_id == page.c.id)),
         sa.select(*shown, sa.literal_column("'consumer'"), found.service, found.resource_id)
         .select_from(page.join(CONSUMERS, sa.and_(

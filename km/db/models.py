@@ -110,12 +110,12 @@ CONTAINERS = sa.Table(
     sa.Index(None, 'project_id', 'created', 'id'),
 )
 
-#: The secrets in a container; the one that was given no name has an empty one.
+#: The secrets in a container. Names are unique in it; any number has none.
 CONTAINER_SECRETS = sa.Table(
     'container_secrets', METADATA,
     Column('container_id', Id, sa.ForeignKey('containers.id', ondelete='CASCADE'), primary_key=True),
     Column('secret_id', Id, sa.ForeignKey('secrets.id', ondelete='CASCADE'), primary_key=True),
-    Column('name', Text, nullable=False),
+    Column('name', Text),
     sa.UniqueConstraint('container_id', 'name'),
     sa.Index(None, 'secret_id'),
 )

@@ -27,8 +27,15 @@ def test_a_secret_and_a_name_are_added_once(ann):
     for wrong in (ref(secret), ref(secret, 'other'), ref(other, 'it')):
         assert ann.post(path + '/secrets', wrong).status_int == 409
     assert members(ann, path) == {'it': secret}
-    assert ann.post(path + '/secrets', ref(other)).status_int == 201
-    assert ann.post(path + '/secrets', ref(ann.secret())).status_int == 409
+
+
+def test_any_number_of_secrets_can_be_added_without_a_name(ann):
+    path, secrets = ann.container(), [ann.secret() for _ in range(3)]
+    for secret in secrets:
+        assert ann.post(path + '/secrets', ref(secret)).status_int == 201
+    held = ann.get(path).json['secret_refs']
+    assert [one['name'] for one in held] == [None] * 3
+    assert {'/v1' + one['secret_ref'].partition('/v1')[2] for one in held} == set(secrets)
 
 
 def test_a_secret_that_is_not_there_cannot_be_added(ann, eve):

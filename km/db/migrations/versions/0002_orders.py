@@ -31,7 +31,7 @@ def upgrade() -> None:
                   primary_key=True),
         sa.Column('secret_id', Id, sa.ForeignKey('secrets.id', ondelete='CASCADE'),
                   primary_key=True),
-        sa.Column('name', Text, nullable=False),
+        sa.Column('name', Text),
         sa.UniqueConstraint('container_id', 'name'),
     )
     op.create_index('ix_container_secrets_secret_id', 'container_secrets', ['secret_id'])
