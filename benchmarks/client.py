@@ -20,7 +20,7 @@ class Request:
     """A request to send again and again, and the status it must have.
 
     :param paths: taken in turn.
-    :param posts: whether each body is a new key of 32 bytes.
+    :param posts: whether each body is a new key of 32 bytes; else each is ``content``.
     """
 
     port: int
@@ -29,10 +29,11 @@ class Request:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     posts: bool = False
+    content: bytes | None = None
 
     def body(self) -> bytes | None:
-        """What to send: the JSON of a new 256-bit key, if anything."""
-        return new_key() if self.posts else None
+        """What to send: the JSON of a new 256-bit key, or ``content``, if anything."""
+        return new_key() if self.posts else self.content
 
 
 def new_key() -> bytes:

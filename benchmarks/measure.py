@@ -71,10 +71,15 @@ def kinds(stage: Stage, read: list[str]) -> list[Kind]:
 
     post = ask(0, ['/v1/secrets'], method='POST', status=201, posts=True)
     post.headers['Content-Type'] = 'application/json'
+    order = ask(0, ['/v1/orders'], method='POST', status=202, content=json.dumps({
+        'type': 'key', 'meta': {'algorithm': 'aes', 'bit_length': 256}}).encode())
+    order.headers['Content-Type'] = 'application/json'
     found = [
         Kind('get-payload', ask(0, [f'{path}/payload' for path in read],
                                 'application/octet-stream'), 3),
         Kind('post', post, 4),
+        # The key is there, and the order active, when the answer is.
+        Kind('order-key', order, 6),
         Kind('get-metadata', ask(0, read), None)]
     # Fewer of those: PostgreSQL takes long to count what matches.
     return found + [Kind(f'list-{size}', ask(size, ['/v1/secrets?limit=10']), 4, 0.3)

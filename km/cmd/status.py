@@ -73,6 +73,8 @@ class Checks(upgradecheck.UpgradeCommands):
         for store in registry.Registry(self._conf).secret_stores.values():
             for path in getattr(store.settings, 'kek_file', ()):
                 key_file.read(path)
+        for path in self._conf.worker.seal_key_file:
+            key_file.read(path, key_file.SEAL_KEY)
 
     @_checked
     def _configuration_files(self) -> Result | None:

@@ -233,6 +233,17 @@ def test_a_new_secret_is_in_the_audit_record_by_its_id_and_not_its_payload(ann, 
         f'request={made.headers["X-OpenStack-Request-ID"]}']
 
 
+def test_other_things_are_in_the_audit_record_by_their_kind(ann, admin, audit):
+    made = ann.post('/v1/orders', {'type': 'key', 'meta': {'algorithm': 'aes', 'bit_length': 256}})
+    path = ann.container()
+    ann.delete(path)
+    admin.put('/v1/project-quotas/gamma owner=x', {'project_quotas': {'secrets': 1}})
+    ordered, deleted, limited = audit()
+    assert f' order={made.json["order_ref"].rpartition("/")[2]} owner=alpha ' in ordered
+    assert f' container={path.rpartition("/")[2]} owner=alpha ' in deleted
+    assert " project='gamma owner=x' owner=alpha " in limited
+
+
 def test_a_payload_put_or_read_the_deprecated_way_is_in_the_audit_record(ann, audit):
     path = ann.secret(None)
     audit()
