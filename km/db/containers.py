@@ -40,7 +40,8 @@ _COUNT = sa.select(sa.func.count()).select_from(CONTAINERS).where(_of_project)
 _ADD = CONTAINER_SECRETS.insert()
 _of_container = _held.container_id == bindparam('of')
 _REMOVE = CONTAINER_SECRETS.delete().where(_of_container, _held.secret_id == bindparam('secret'))
-_REMOVE_NAMED = _REMOVE.where(_held.name == bindparam('named'))
+_its_name = sa.func.coalesce(_held.name, '')
+_REMOVE_NAMED = _REMOVE.where(_its_name == bindparam('named'))
 _REMOVE_DEAD = CONTAINER_SECRETS.delete().where(
     _of_container, _held.secret_id.in_(sa.select(SECRETS.c.id).where(sa.not_(ALIVE))))
 #: What a viewer sees of a project who does not see what others keep private.
@@ -161,7 +162,7 @@ def _with_contents(containers: sa.Select) -> sa.CompoundSelect:
     there = CONTAINER_SECRETS.join(SECRETS, sa.and_(SECRETS.c.id == _held.secret_id, ALIVE))
     return sa.union_all(
         sa.select(*shown, sa.literal_column("'secret'").label('held'),
-                  sa.func.coalesce(_held.name, '').label('its_name'), _held.secret_id.label('what'))
+                  _its_name.label('its_name'), _held.secret_id.label('what'))
         .select_from(page.outerjoin(there, _held.container_id == page.c.id)),
         sa.select(*shown, sa.literal_column("'consumer'"), found.service, found.resource_id)
         .select_from(page.join(CONSUMERS, sa.and_(

@@ -36,6 +36,8 @@ def test_any_number_of_secrets_can_be_added_without_a_name(ann):
     held = ann.get(path).json['secret_refs']
     assert [one['name'] for one in held] == [None] * 3
     assert {'/v1' + one['secret_ref'].partition('/v1')[2] for one in held} == set(secrets)
+    assert ann.delete(path + '/secrets', json=ref(secrets[0], '')).status_int == 204
+    assert ann.delete(path + '/secrets', json=ref(secrets[1], 'it')).status_int == 404
 
 
 def test_a_secret_that_is_not_there_cannot_be_added(ann, eve):
