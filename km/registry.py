@@ -107,8 +107,8 @@ class Registry:
         except Misconfigured as error:
             raise Misconfigured(f'[{section}] plugin: {error.sentence}') from None
         made = self._made[kind, plugin, name] = loaded(name, _settings(conf, section, loaded))
-        if loaded.library_options:
-            made.library = library(conf, loaded.library_options)
+        if loaded.foreign_options:
+            made.foreign = foreign(conf, loaded.foreign_options)
         return made
 
 
@@ -133,7 +133,7 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
             for found, plugin in there if found.kind == 'secret_store'] + [
         section for found, plugin in there if found.kind == 'rpc_transport'
         for section in ((found.kind, list(plugin.options)),
-                        *((name, list(of)) for name, of in plugin.library_options.items()))]
+                        *((name, list(of)) for name, of in plugin.foreign_options.items()))]
 
 
 def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.ConfigOpts.GroupAttr:
@@ -151,7 +151,7 @@ def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.C
     return conf[section]
 
 
-def library(conf: cfg.ConfigOpts, sections: Mapping[str, Sequence[cfg.Opt]]) -> cfg.ConfigOpts:
+def foreign(conf: cfg.ConfigOpts, sections: Mapping[str, Sequence[cfg.Opt]]) -> cfg.ConfigOpts:
     """A configuration of its own, for a library, with these sections of ``conf``.
 
     :raises Misconfigured: an option has a value that it cannot have.

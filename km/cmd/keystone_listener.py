@@ -26,7 +26,7 @@ def _main() -> None:
     start_logging(conf)
     deployment = WorkerDeployment(conf)
     heard = keystone_events.listener(
-        registry.library(conf, keystone_events.LIBRARY_OPTIONS), conf.keystone_notifications,
+        registry.foreign(conf, keystone_events.FOREIGN_OPTIONS), conf.keystone_notifications,
         functools.partial(projects.forget, deployment.context))
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,14 +11,14 @@ class Plugin(ABC):
     ``options`` are ``oslo.config`` options. km registers them in the section of each instance and
     hands the constructor that section alone; an option with ``required=True`` is guaranteed a value.
 
-    ``library_options`` are those of a library that looks for them in sections of its own, by section:
-    operators know them by these names from other services. ``self.library`` is an ``oslo.config``
+    ``foreign_options`` are those of a library that looks for them in sections of its own, by section:
+    operators know them by these names from other services. ``self.foreign`` is an ``oslo.config``
     configuration that has these sections as the operator wrote them, and no other.
     """
 
     options: ClassVar[Sequence[Any]] = ()
-    library_options: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    library: Any = None
+    foreign_options: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    foreign: Any = None
 
     def __init__(self, name: str, settings: Any):
         """Remember the settings; touch nothing else.

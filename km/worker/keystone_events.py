@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 _SECTIONS = {group or 'DEFAULT': options for group, options in opts.list_opts()}
 #: The options of oslo.messaging that a listener goes by, by the sections that operators know.
-LIBRARY_OPTIONS = {section: _SECTIONS[section] for section in (
+FOREIGN_OPTIONS = {section: _SECTIONS[section] for section in (
     'DEFAULT', 'oslo_messaging_notifications', 'oslo_messaging_rabbit')}
 
 #: Before an event that failed comes again, so that a database that is down is not stormed.
@@ -56,17 +56,17 @@ class DeletedProjects:
         return oslo_messaging.NotificationResult.HANDLED
 
 
-def listener(library: cfg.ConfigOpts, options: cfg.ConfigOpts.GroupAttr,
+def listener(foreign: cfg.ConfigOpts, options: cfg.ConfigOpts.GroupAttr,
              forget: Callable[[str], Any]) -> Any:
     """A listener of oslo.messaging, to ``start``, ``stop`` and ``wait`` for.
 
-    :param library: a configuration that has ``LIBRARY_OPTIONS``.
+    :param foreign: a configuration that has ``FOREIGN_OPTIONS``.
     :param options: the ``[keystone_notifications]`` section.
     :param forget: see ``DeletedProjects``.
     :raises Misconfigured: there is no such transport.
     """
     try:
-        transport = oslo_messaging.get_notification_transport(library)
+        transport = oslo_messaging.get_notification_transport(foreign)
     except (oslo_messaging.MessagingException, ValueError) as error:
         raise Misconfigured(f'[DEFAULT] transport_url: {type(error).__name__}.') from None
     return oslo_messaging.get_notification_listener(

@@ -43,15 +43,15 @@ class Messaging(RpcTransport):
         cfg.StrOpt('topic', default='km.worker',
                    help='With plugin = messaging: the queue that workers take messages from.'),
     )
-    library_options: ClassVar = {
+    foreign_options: ClassVar = {
         section: _SECTIONS[section] for section in ('DEFAULT', 'oslo_messaging_rabbit')}
 
     def open(self) -> None:
         for section, option in _OFF.items():
-            self.library.register_opt(option, group=section)
-        self.library.set_override('executor_thread_pool_size', self.settings.threads)
+            self.foreign.register_opt(option, group=section)
+        self.foreign.set_override('executor_thread_pool_size', self.settings.threads)
         try:
-            self._transport = oslo_messaging.get_rpc_transport(self.library)
+            self._transport = oslo_messaging.get_rpc_transport(self.foreign)
         except (oslo_messaging.MessagingException, ValueError) as error:
             raise Misconfigured(f'[DEFAULT] transport_url: {type(error).__name__}.') from None
         # A message that no queue waits for comes back at once.

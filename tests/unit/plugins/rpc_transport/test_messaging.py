@@ -22,11 +22,11 @@ def transport(folder):
 
 
 def test_it_has_the_sections_of_its_library_and_no_other(transport):
-    assert transport.library.transport_url.startswith('rabbit://')
-    assert transport.library.oslo_messaging_rabbit.ssl_ca_file == '/a/ca.pem'
-    assert transport.library.executor_thread_pool_size == 3
-    assert 'database' not in transport.library
-    assert 'secret_store' not in transport.library
+    assert transport.foreign.transport_url.startswith('rabbit://')
+    assert transport.foreign.oslo_messaging_rabbit.ssl_ca_file == '/a/ca.pem'
+    assert transport.foreign.executor_thread_pool_size == 3
+    assert 'database' not in transport.foreign
+    assert 'secret_store' not in transport.foreign
 
 
 @pytest.mark.parametrize('send', ['call', 'cast'])
