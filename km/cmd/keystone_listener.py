@@ -11,7 +11,11 @@ from km.cmd import run
 from km.conf.load import load
 from km.deploy import WorkerDeployment, start_logging
 from km.lifecycle import projects
-from km.worker import keystone_events
+
+try:
+    from km.worker import keystone_events
+except ImportError:
+    sys.exit('km: km-keystone-listener needs more packages: pip install "km[messaging]".')
 
 LOG = logging.getLogger(__name__)
 

@@ -4,13 +4,17 @@ import logging
 import multiprocessing
 import sys
 
-import cotyledon
-from cotyledon.types import WorkerId
 from oslo_config import cfg
 
 from km.cmd import run
 from km.conf.load import load
 from km.deploy import WorkerDeployment, start_logging
+
+try:
+    import cotyledon
+    from cotyledon.types import WorkerId
+except ImportError:
+    sys.exit('km: km-worker needs more packages: pip install "km[messaging]".')
 
 LOG = logging.getLogger(__name__)
 
