@@ -36,6 +36,13 @@ proves that it works; ``close()`` gives everything back. Methods may be called f
 **Errors.** Raise only the errors exported here. Anything else is logged with your plugin's name and
 becomes an opaque 500. Never put a payload into a message, a log line or an exception.
 
+**Abilities.** A secret store may be more than it must: subclass :class:`Inventory`,
+:class:`KeyGenerator`, :class:`SigningStore`, :class:`MasterKeyRotation` or :class:`ProjectKeyRotation`
+as well, and km makes use of it.
+
+**Time.** km waits for no call longer than the operator's ``call_timeout_seconds`` and answers without
+you; give your own connections shorter deadlines, for a call that never ends keeps its thread.
+
 **v1 stays v1.** One request object goes in, one result comes out. A new field has a default; a new
 ability is a new optional interface, never a new abstract method.
 
@@ -50,6 +57,8 @@ from km.errors import (
     Rejected,
     Unavailable,
 )
+from km.interfaces.key_generator import KeyGenerator, KeyPair, KeyRequest, PairRequest
+from km.interfaces.key_rotation import MasterKeyRotation, ProjectKeyRotation
 from km.interfaces.plugin import Plugin
 from km.interfaces.rpc_transport import Handler, RpcTransport
 from km.interfaces.secret_store import (
@@ -60,9 +69,16 @@ from km.interfaces.secret_store import (
     StoredSecret,
     StoreRequest,
 )
+from km.interfaces.signing_store import (
+    SigningKey,
+    SigningKeyRequest,
+    SigningStore,
+    SignRequest,
+)
 
 __all__ = [
-    'CannotOpen', 'Handler', 'Inventory', 'Kept', 'KmError', 'Misconfigured', 'NotFound',
-    'NotSupported', 'Plugin', 'Reference', 'Rejected', 'RpcTransport', 'SecretStore', 'StoreRequest',
-    'StoredSecret', 'Unavailable',
+    'CannotOpen', 'Handler', 'Inventory', 'Kept', 'KeyGenerator', 'KeyPair', 'KeyRequest', 'KmError',
+    'MasterKeyRotation', 'Misconfigured', 'NotFound', 'NotSupported', 'PairRequest', 'Plugin',
+    'ProjectKeyRotation', 'Reference', 'Rejected', 'RpcTransport', 'SecretStore', 'SignRequest',
+    'SigningKey', 'SigningKeyRequest', 'SigningStore', 'StoreRequest', 'StoredSecret', 'Unavailable',
 ]

@@ -18,11 +18,18 @@ class StoreRequest:
     :param secret_id: lower-case UUID; label the kept object with it, so that ``find`` can name it.
     :param project_id: the owner.
     :param payload: at least one byte; never part of a ``repr``.
+    :param secret_type: symmetric, public, private, passphrase, certificate or opaque: what its owner
+        says it is. The payload may well be something else, and comes back byte for byte all the same.
+    :param algorithm: what the owner says it is for, such as ``aes``, in whatever case.
+    :param bit_length: likewise; whether it is that of the payload nobody has checked.
     """
 
     secret_id: str
     project_id: str
     payload: bytes = field(repr=False)
+    secret_type: str = 'opaque'
+    algorithm: str | None = None
+    bit_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

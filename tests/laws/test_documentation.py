@@ -40,4 +40,4 @@ def test_a_configuration_in_a_page_can_be_read(folder, page, block):
 
 @pytest.mark.parametrize(('page', 'command'), commands())
 def test_a_command_in_a_page_is_one(page, command):
-    assert manage._parser().parse_args(command.split()).run
+    assert manage.parser().parse_args(command.split()).run
