@@ -225,7 +225,7 @@ def _keep_apart(metadata: Database, registry: Registry) -> None:
     :raises Misconfigured: there is one.
     """
     for name, store in registry.secret_stores.items():
-        url = getattr(store.settings, 'connection', None)
+        url = getattr(store.guest.settings, 'connection', None)
         if url and metadata.is_at(url):
             raise Misconfigured(f'[secret_store:{name}] connection: this is the metadata database, '
                                 'which must not hold ciphertext; give the store one of its own.')

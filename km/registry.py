@@ -16,6 +16,7 @@ from stevedore.named import NamedExtensionManager
 
 from km.conf import plugins
 from km.errors import Misconfigured
+from km.hosting.store import HostedStore
 from km.interfaces import Plugin, RpcTransport, SecretStore
 
 LOG = logging.getLogger(__name__)
@@ -57,8 +58,7 @@ class Registry:
             works = bool(conf.secret_store.enabled)
         self.works = works or self.transport.in_process
         self.secret_stores = {
-            name: self._make(conf, 'secret_store', f'secret_store:{name}', name)
-            for name in conf.secret_store.enabled if self.works}
+            name: self._host(conf, name) for name in conf.secret_store.enabled if self.works}
         self.default_store = conf.secret_store.default
         if self.works and self.default_store not in self.secret_stores:
             raise Misconfigured(f"[secret_store] default: '{self.default_store}' is not among "
@@ -69,9 +69,9 @@ class Registry:
 
         :raises Misconfigured, Unavailable: as the plugin says.
         """
-        opened = []
+        opened: list[RpcTransport | HostedStore] = []
         try:
-            for plugin in self._made.values():
+            for plugin in self._all():
                 plugin.open()
                 opened.append(plugin)
         except BaseException:
@@ -81,7 +81,7 @@ class Registry:
 
     def close(self) -> None:
         """Close every plugin; one that fails to is logged and does not keep the others open."""
-        for plugin in self._made.values():
+        for plugin in self._all():
             try:
                 plugin.close()
             except Exception:
@@ -96,6 +96,16 @@ class Registry:
         """The plugin of each secret store, by the operator's names."""
         return {name: plugin for kind, plugin, name in self._made if kind == 'secret_store'}
 
+    def _all(self) -> list[RpcTransport | HostedStore]:
+        return [self.transport, *self.secret_stores.values()]
+
+    def _host(self, conf: cfg.ConfigOpts, name: str) -> HostedStore:
+        section = f'secret_store:{name}'
+        store = self._make(conf, 'secret_store', section, name)
+        told = _values(conf, section, plugins.STORE_INSTANCE_OPTIONS)
+        return HostedStore(store, plugin=told.plugin, required=told.required,
+                           seconds=told.call_timeout_seconds, most_calls=told.most_calls)
+
     def _make(self, conf: cfg.ConfigOpts, kind: str, section: str, name: str) -> Any:
         if section not in conf:
             conf.register_opts(plugins.INSTANCE_OPTIONS, group=section)
@@ -106,7 +116,7 @@ class Registry:
             loaded = _load(kind, plugin)
         except Misconfigured as error:
             raise Misconfigured(f'[{section}] plugin: {error.sentence}') from None
-        made = self._made[kind, plugin, name] = loaded(name, _settings(conf, section, loaded))
+        made = self._made[kind, plugin, name] = loaded(name, _values(conf, section, loaded.options))
         if loaded.foreign_options:
             made.foreign = foreign(conf, loaded.foreign_options)
         return made
@@ -129,16 +139,18 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options of every installed plugin, for oslo-config-generator; those of a secret store as if
     it were enabled under its own name."""
     there = [(found, _load(found.kind, found.name)) for found in installed() if not found.error]
-    return [(f'{found.kind}:{found.name}', [*plugins.INSTANCE_OPTIONS, *plugin.options])
+    return [(f'{found.kind}:{found.name}', [*plugins.STORE_INSTANCE_OPTIONS, *plugin.options])
             for found, plugin in there if found.kind == 'secret_store'] + [
         section for found, plugin in there if found.kind == 'rpc_transport'
         for section in ((found.kind, list(plugin.options)),
                         *((name, list(of)) for name, of in plugin.foreign_options.items()))]
 
 
-def _settings(conf: cfg.ConfigOpts, section: str, plugin: type[Plugin]) -> cfg.ConfigOpts.GroupAttr:
-    conf.register_opts(plugin.options, group=section)
-    for option in plugin.options:
+def _values(conf: cfg.ConfigOpts, section: str,
+            options: Sequence[cfg.Opt]) -> cfg.ConfigOpts.GroupAttr:
+    """A section, with these options, each of which has a value that it can have."""
+    conf.register_opts(options, group=section)
+    for option in options:
         try:
             value = conf[section][option.dest]
         except (cfg.ConfigFileValueError, ValueError) as error:

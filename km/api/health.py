@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``GET /readiness``: whether this process can do its work, asked of all it needs for it.
+"""``GET /readiness``: whether this process can do its work, asked of all it needs for it. A store that
+is down, and neither the default one nor required, is told of, and no reason to ask somebody else.
 
 Anybody may ask, a load balancer has no token: so the answer names parts and says of each ``ok`` or
 ``failed`` and nothing else. The log of km says why. ``/healthcheck`` asks nothing and tells only that
@@ -31,8 +32,9 @@ class Health:
             'worker': Probe('The worker', lambda: worker.call(health.states, NOBODY),
                             patience=_WORKER_PATIENCE_SECONDS)}
 
-    def states(self) -> tuple[dict[str, bool], dict[str, bool]]:
-        """Whether each part works, and each store, by name; a worker that is silent tells of none."""
+    def states(self) -> tuple[dict[str, bool], dict[str, list[bool]]]:
+        """Whether each part works, by name; and of each store whether it works and whether it must. A
+        worker that is silent tells of none."""
         for probe in self._probes.values():
             probe.ask()
         parts = {name: probe.works() for name, probe in self._probes.items()}
@@ -47,9 +49,9 @@ class Readiness:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         parts, stores = self._health.states()
-        ready = all((*parts.values(), *stores.values()))
-        body = json.dumps({
-            'ready': ready, **_words(parts), 'secret_stores': _words(stores)}).encode()
+        ready = all((*parts.values(), *(works for works, must in stores.values() if must)))
+        body = json.dumps({'ready': ready, **_words(parts), 'secret_stores': _words(
+            {name: works for name, (works, _) in stores.items()})}).encode()
         environ['km.rendered'] = True
         start_response('200 OK' if ready else '503 Service Unavailable', [
             ('Content-Type', 'application/json'), ('Content-Length', str(len(body))),

@@ -100,7 +100,8 @@ class _Parts(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         parts, stores = self._health.states()
         yield _gauge('km_part_up', 'Whether a part works.', 'part', parts)
-        yield _gauge('km_secret_store_up', 'Whether a secret store works.', 'store', stores)
+        yield _gauge('km_secret_store_up', 'Whether a secret store works.', 'store',
+                     {name: works for name, (works, _) in stores.items()})
         waiting = self._waiting.answer()
         if waiting is not None:
             yield GaugeMetricFamily(

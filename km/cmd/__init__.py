@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands. Each says in one line what is wrong, and exits with 1, when the operator can mend it."""
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
+from km import errors
 from km.errors import KmError
 
 
@@ -15,3 +18,34 @@ def run(command: Callable[[], int | None]) -> int:
     except KmError as error:
         print(f'km: {error.sentence}', file=sys.stderr)
         return 1
+
+
+def tried_apart(work: Callable[[], None]) -> None:
+    """Try whether ``work`` can be done, in a process that ends with it.
+
+    A library that was once loaded, such as that of an HSM, can leave behind what no fork may inherit.
+
+    :raises KmError: it cannot.
+    """
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context('fork').Process(target=_try, args=(work, theirs))
+    process.start()
+    theirs.close()
+    try:
+        failure = ours.recv()
+    except EOFError:
+        process.join()
+        sys.exit(process.exitcode or 1)  # it said by itself why
+    process.join()
+    if failure:
+        kind, sentence = failure
+        raise errors.BY_KIND[kind](sentence)
+
+
+def _try(work: Callable[[], None], told: Connection) -> None:
+    try:
+        work()
+        told.send(None)
+    except KmError as error:
+        told.send((next(kind.__name__ for kind in type(error).__mro__
+                        if kind.__name__ in errors.BY_KIND), error.sentence))

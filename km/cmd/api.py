@@ -13,7 +13,7 @@ from gunicorn.app.base import BaseApplication
 from oslo_config import cfg
 
 from km.api.authentication import is_loopback
-from km.cmd import run
+from km.cmd import run, tried_apart
 from km.cmd.gathering import GatheringWorker
 from km.conf.load import load
 from km.deploy import Deployment, start_logging
@@ -69,7 +69,7 @@ def serve(conf: cfg.ConfigOpts, bound: socket.socket) -> None:
     :raises Misconfigured, Unavailable: km cannot work as configured.
     """
     start_logging(conf)
-    Deployment(conf).close()  # what is wrong is said here, once, before any process is forked
+    tried_apart(lambda: Deployment(conf).close())  # what is wrong is said here, once
     Server(conf, bound).run()
 
 

@@ -71,7 +71,7 @@ class Checks(upgradecheck.UpgradeCommands):
     @_checked
     def _key_files(self) -> None:
         for store in registry.Registry(self._conf).secret_stores.values():
-            for path in getattr(store.settings, 'kek_file', ()):
+            for path in getattr(store.guest.settings, 'kek_file', ()):
                 key_file.read(path)
         for path in self._conf.worker.seal_key_file:
             key_file.read(path, key_file.SEAL_KEY)

@@ -6,7 +6,7 @@ import sys
 
 from oslo_config import cfg
 
-from km.cmd import run
+from km.cmd import run, tried_apart
 from km.conf.load import load
 from km.deploy import WorkerDeployment, start_logging
 
@@ -45,11 +45,15 @@ def main() -> None:
 def _main() -> None:
     conf = load(sys.argv[1:])
     start_logging(conf)
-    checked = WorkerDeployment(conf)  # what is wrong is said here, once, before any process is forked
-    checked.far_end()
-    checked.close()
+    tried_apart(lambda: _check(conf))  # what is wrong is said here, once
     # A configuration that was read cannot be sent to a process, only inherited by one.
     processes = cotyledon.ServiceManager(
         graceful_shutdown_timeout=_GRACE_SECONDS, mp_context=multiprocessing.get_context('fork'))
     processes.add(Service, workers=conf.worker.processes, args=(conf,))
     processes.run()
+
+
+def _check(conf: cfg.ConfigOpts) -> None:
+    deployment = WorkerDeployment(conf)
+    deployment.far_end()
+    deployment.close()

@@ -46,6 +46,8 @@ COUNTED = (
 #: ``store`` and ``reference`` say where the payload is; both are null while there is none.
 #: ``intent`` marks work on a store that has begun and is not recorded as done: a random number that
 #: only the process at work knows, so that one taken for dead cannot finish what was undone.
+#: ``other_store`` is set while a payload moves: nothing of it must be left there in the end, whether the
+#: secret has arrived already or not.
 SECRETS = sa.Table(
     'secrets', METADATA,
     Column('id', Id, primary_key=True),
@@ -63,6 +65,7 @@ SECRETS = sa.Table(
     Column('updated', Time, nullable=False),
     Column('store', Text),
     Column('reference', sa.String(4096)),
+    Column('other_store', Text),
     Column('intent', sa.String(32)),
     Column('intent_at', Time),
     Column('project_access', sa.Boolean, nullable=False),

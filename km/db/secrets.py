@@ -60,7 +60,11 @@ _MARK_DELETING = SECRETS.update().where(_of_id, _columns.status == ACTIVE).value
     intent=sa.func.coalesce(_columns.intent, bindparam('new_intent')))
 _STATE = sa.select(
     _columns.id, _columns.project_id, _columns.status, _columns.store, _columns.reference,
-    _columns.intent)
+    _columns.other_store, _columns.intent)
+_TO_BE_FILLED = sa.select(
+    _columns.secret_type, _columns.algorithm, _columns.bit_length, PROJECT_SETTINGS.c.preferred_store
+    ).select_from(SECRETS.outerjoin(
+        PROJECT_SETTINGS, PROJECT_SETTINGS.c.project_id == _columns.project_id)).where(_of_id)
 _DELETE = SECRETS.delete().where(_of_id)
 _TOUCH = SECRETS.update().where(_of_id, _columns.status == ACTIVE)
 _there = sa.and_(_columns.id.in_(bindparam('ids', expanding=True)),
@@ -131,6 +135,11 @@ def activate(connection: sa.Connection, secret_id: str, *, intent: str,
     return connection.execute(_ACTIVATE, {
         'of': secret_id, 'by': intent, 'status': ACTIVE, 'reference': json.dumps(reference),
         'intent': None, 'intent_at': None}).rowcount == 1
+
+
+def to_be_filled(connection: sa.Connection, secret_id: str) -> sa.Row | None:
+    """What a store is told of a secret, and ``preferred_store`` of its project, if it has one."""
+    return connection.execute(_TO_BE_FILLED, {'of': secret_id}).first()
 
 
 def claim_payload(connection: sa.Connection, secret_id: str, *, store: str, intent: str,

@@ -11,8 +11,8 @@ from typing import Any, Protocol, cast
 from oslo_config import cfg
 from sqlalchemy import Connection
 
+from km.hosting.store import HostedStore
 from km.identity import Identity
-from km.interfaces import SecretStore
 
 
 class Task(Protocol):
@@ -52,7 +52,7 @@ class Context:
     :param identity: who asked; nobody when km itself tidies up.
     """
 
-    stores: dict[str, SecretStore]
+    stores: dict[str, HostedStore]
     default_store: str
     statement: Callable[[], AbstractContextManager[Connection]]
     transaction: Callable[[], AbstractContextManager[Connection]]

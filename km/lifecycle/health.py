@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from km.errors import KmError
-from km.interfaces import SecretStore
+from km.hosting.store import HostedStore
 from km.lifecycle.context import ANYBODY, Context, task
 
 LOG = logging.getLogger(__name__)
@@ -78,26 +78,28 @@ class Probe:
 
 
 #: Stores are plugins and know nothing of probes; each has one as long as it lives.
-_PROBES: WeakKeyDictionary[SecretStore, Probe] = WeakKeyDictionary()
+_PROBES: WeakKeyDictionary[HostedStore, Probe] = WeakKeyDictionary()
 
 
 @task(ANYBODY)
-def states(ctx: Context) -> dict[str, bool]:
-    """Whether each store works, by the operator's name of it, as of the last seconds."""
+def states(ctx: Context) -> dict[str, list[bool]]:
+    """Of each store, by the operator's name of it, whether it works, as of the last seconds, and whether
+    km is no use without it: those marked as required, and the default one."""
     probes = {name: _probe(name, store) for name, store in ctx.stores.items()}
     for probe in probes.values():
         probe.ask()  # all at once, so that patience does not add up
-    return {name: probe.works() for name, probe in probes.items()}
+    return {name: [probe.works(), ctx.stores[name].required or name == ctx.default_store]
+            for name, probe in probes.items()}
 
 
-def _probe(name: str, store: SecretStore) -> Probe:
+def _probe(name: str, store: HostedStore) -> Probe:
     if store not in _PROBES:
         weak = ref(store)  # a probe that kept its store alive would keep itself alive too
         _PROBES[store] = Probe(f'Secret store {name}', lambda: _check(weak()))
     return _PROBES[store]
 
 
-def _check(store: SecretStore | None) -> str:
+def _check(store: HostedStore | None) -> str:
     return store.check() if store else 'gone'
 
 

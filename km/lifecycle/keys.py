@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making keys: from what an order says to key material, in memory.
+"""Which keys km makes, and making them: from what an order says to key material, in memory.
 
 Random bits are the operating system's (NIST SP 800-90A by way of ``os.urandom`` and OpenSSL). Private
 keys are PKCS#8 (RFC 5958), encrypted by PBES2 (RFC 8018) under a passphrase; public keys are
@@ -7,7 +7,7 @@ SubjectPublicKeyInfo (RFC 5280); both are PEM (RFC 7468).
 """
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.serialization import (
 from km.errors import Rejected
 
 OCTETS, TEXT = 'application/octet-stream', 'text/plain'
-PUBLIC_KEY, PRIVATE_KEY, PASSPHRASE = 'public_key', 'private_key', 'private_key_passphrase'
 
 _AES = (128, 192, 256, 512)  # 512 are two keys of 256 bits, for XTS (IEEE 1619)
 _HMAC = (64, 128, 160, 192, 256, 384, 512)
@@ -39,49 +38,51 @@ _SLOW_RSA_BITS = 3072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A secret that is made for an order.
+class Wanted:
+    """A secret that an order wants.
 
-    :param name: what it is called in the container.
+    :param name: what it is called in the container, if there is one.
     :param content_type: of its payload.
     """
 
     name: str
     secret_type: str
     content_type: str
-    payload: bytes = field(repr=False)
 
 
-def make_key(algorithm: str, bit_length: int, *, legacy: bool) -> bytes:
-    """A symmetric key.
+#: What a key pair is, in this order; the last is only there if the private half is encrypted.
+PAIR = (Wanted(name='public_key', secret_type='public', content_type=OCTETS),
+        Wanted(name='private_key', secret_type='private', content_type=OCTETS),
+        Wanted(name='private_key_passphrase', secret_type='passphrase', content_type=TEXT))
 
-    :raises Rejected: km does not make such keys.
-    """
+
+def require_key(algorithm: str, bit_length: int, *, legacy: bool) -> None:
+    """:raises Rejected: km makes no such symmetric keys."""
     known: Mapping[str, tuple[int, ...]] = {**_SYMMETRIC, **(_LEGACY_SYMMETRIC if legacy else {})}
     _require_size(algorithm, bit_length, known.get(algorithm.lower()))
+
+
+def require_pair(algorithm: str, bit_length: int, *, legacy: bool) -> None:
+    """:raises Rejected: km makes no such key pairs."""
+    known = {'rsa': _RSA + (_LEGACY_RSA if legacy else ()), 'ec': tuple(_CURVES),
+             'ed25519': (_ED25519_BITS,)}
+    _require_size(algorithm, bit_length, known.get(algorithm.lower()))
+
+
+def make_key(bit_length: int) -> bytes:
+    """A symmetric key."""
     return os.urandom(bit_length // 8)
 
 
-def make_pair(algorithm: str, bit_length: int, *, passphrase: str | None, legacy: bool) -> list[Made]:
-    """A key pair, and the passphrase if its private half is encrypted.
-
-    :raises Rejected: km does not make such pairs.
-    """
-    private = _private_key(algorithm, bit_length, legacy=legacy)
+def make_pair(algorithm: str, bit_length: int, *, passphrase: str | None) -> list[bytes]:
+    """The payloads of ``PAIR``: the halves of a key pair, and the passphrase of its private one."""
+    private = _private_key(algorithm.lower(), bit_length)
     encryption: KeySerializationEncryption = NoEncryption()
     if passphrase:
         encryption = BestAvailableEncryption(passphrase.encode())
-    made = [
-        Made(name=PUBLIC_KEY, secret_type='public', content_type=OCTETS,
-             payload=private.public_key().public_bytes(
-                 Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)),
-        Made(name=PRIVATE_KEY, secret_type='private', content_type=OCTETS,
-             payload=private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)),
-    ]
-    if passphrase:
-        made.append(Made(name=PASSPHRASE, secret_type='passphrase', content_type=TEXT,
-                         payload=passphrase.encode()))
-    return made
+    return [private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+            private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption),
+            *([passphrase.encode()] if passphrase else [])]
 
 
 def is_rsa(algorithm: str) -> bool:
@@ -94,15 +95,11 @@ def is_slow(algorithm: str, bit_length: int) -> bool:
     return is_rsa(algorithm) and bit_length >= _SLOW_RSA_BITS
 
 
-def _private_key(algorithm: str, bit_length: int, *, legacy: bool) -> PrivateKeyTypes:
-    name = algorithm.lower()
-    if name == 'rsa':
-        _require_size(algorithm, bit_length, _RSA + (_LEGACY_RSA if legacy else ()))
+def _private_key(algorithm: str, bit_length: int) -> PrivateKeyTypes:
+    if algorithm == 'rsa':
         return rsa.generate_private_key(public_exponent=65537, key_size=bit_length)
-    if name == 'ec':
-        _require_size(algorithm, bit_length, tuple(_CURVES))
+    if algorithm == 'ec':
         return ec.generate_private_key(_CURVES[bit_length])
-    _require_size(algorithm, bit_length, (_ED25519_BITS,) if name == 'ed25519' else None)
     return ed25519.Ed25519PrivateKey.generate()
 
 

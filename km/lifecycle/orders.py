@@ -21,9 +21,10 @@ from km.db.failures import retried
 from km.db.secrets import activate
 from km.errors import NotFound, QuotaExceeded, Rejected, Unavailable
 from km.interfaces import Reference
-from km.lifecycle import keys, quotas, secrets, stores
+from km.lifecycle import keys, making, quotas, secrets, stores
 from km.lifecycle.context import Context, task
 from km.lifecycle.jobs import ASYMMETRIC, Job
+from km.lifecycle.keys import Wanted
 from km.lifecycle.secrets import Deposit
 
 LOG = logging.getLogger(__name__)
@@ -53,15 +54,15 @@ def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
         meta['algorithm'], meta['bit_length'])
     job = Job(id=order_id, type=order_type, meta=meta, fence=int(not waits), attempts=int(not waits),
               repeatable=not passphrase, owner=ctx.identity, passphrase=passphrase)
-    made, refusal = ([], None) if waits else _made(ctx, job)
-    deposits = _place(ctx, job, made, due=now if waits else now + _lease(ctx))
+    wanted, refusal = ([], None) if waits else _wanted(ctx, job)
+    deposits = _place(ctx, job, wanted, due=now if waits else now + _lease(ctx))
     if waits:
         _have_processed(ctx, order_id)
         return order_id
     with _outcome(ctx, job):
         if refusal:
             raise refusal
-        _keep(ctx, job, made, deposits)
+        _keep(ctx, job, wanted, deposits)
     return order_id
 
 
@@ -103,7 +104,7 @@ def clean(ctx: Context, *, days: int) -> int:
 
 
 @retried
-def _place(ctx: Context, job: Job, made: list[keys.Made], *, due: datetime) -> list[Deposit]:
+def _place(ctx: Context, job: Job, wanted: list[Wanted], *, due: datetime) -> list[Deposit]:
     """Write an order, and what it makes at once: its intents are there before anybody else counts.
 
     :raises QuotaExceeded: there is no room for them.
@@ -116,7 +117,7 @@ def _place(ctx: Context, job: Job, made: list[keys.Made], *, due: datetime) -> l
             type=job.type, meta=json.dumps(job.meta, ensure_ascii=False), fence=job.fence,
             attempts=job.attempts, repeatable=job.repeatable, created=now, updated=now,
             lease_until=due)
-        return _begin(ctx, connection, job, made, project)
+        return _begin(ctx, connection, job, wanted, project)
 
 
 def _have_processed(ctx: Context, order_id: str) -> None:
@@ -171,38 +172,31 @@ def _outcome(ctx: Context, job: Job) -> Iterator[None]:
 def _fulfil(ctx: Context, job: Job) -> None:
     """Do what an order wants.
 
-    :raises Rejected, Unavailable, _Superseded: see ``_made`` and ``_keep``.
+    :raises Rejected, Unavailable, _Superseded: see ``making.wanted`` and ``_keep``.
     :raises QuotaExceeded: the project took the room otherwise since it placed the order.
     """
-    made, refusal = _made(ctx, job)
-    if refusal:
-        raise refusal
-    _keep(ctx, job, made, _begin_again(replace(ctx, identity=job.owner), job, made))
+    wanted = making.wanted(job, legacy=ctx.orders.legacy_algorithms)
+    _keep(ctx, job, wanted, _begin_again(replace(ctx, identity=job.owner), job, wanted))
 
 
 @retried
-def _begin_again(ctx: Context, job: Job, made: list[keys.Made]) -> list[Deposit]:
+def _begin_again(ctx: Context, job: Job, wanted: list[Wanted]) -> list[Deposit]:
     with ctx.transaction() as connection:
         project = quotas.require_room(ctx, connection, **job.makes())
-        return _begin(ctx, connection, job, made, project)
+        return _begin(ctx, connection, job, wanted, project)
 
 
-def _made(ctx: Context, job: Job) -> tuple[list[keys.Made], Rejected | None]:
-    """The secrets that an order asks for, in memory; or why km does not make such."""
-    algorithm, bits, legacy = job.meta['algorithm'], job.meta['bit_length'], ctx.orders.legacy_algorithms
+def _wanted(ctx: Context, job: Job) -> tuple[list[Wanted], Rejected | None]:
+    """The secrets that an order asks for; or why km does not make such."""
     try:
-        if job.type == ASYMMETRIC:
-            return keys.make_pair(algorithm, bits, passphrase=job.passphrase, legacy=legacy), None
-        return [keys.Made(
-            name='', secret_type='symmetric', payload=keys.make_key(algorithm, bits, legacy=legacy),
-            content_type=job.meta['payload_content_type'] or keys.OCTETS)], None
+        return making.wanted(job, legacy=ctx.orders.legacy_algorithms), None
     except Rejected as error:
         return [], error
 
 
-def _begin(ctx: Context, connection: Connection, job: Job, made: list[keys.Made],
+def _begin(ctx: Context, connection: Connection, job: Job, wanted: list[Wanted],
            project: Row | None) -> list[Deposit]:
-    """Write down that what was made is on its way into the project's store.
+    """Write down that what is wanted is on its way into the project's store.
 
     :param project: its settings, if it has any.
     """
@@ -210,19 +204,19 @@ def _begin(ctx: Context, connection: Connection, job: Job, made: list[keys.Made]
     described = {name: job.meta[name] for name in ('name', 'algorithm', 'mode', 'bit_length')}
     store = stores.choose(ctx, project)
     return [secrets.begin(
-        ctx, connection, store, job.owner, payload=one.payload, secret_type=one.secret_type,
-        content_type=one.content_type, expiration=expiration, **described) for one in made]
+        ctx, connection, store, job.owner, secret_type=one.secret_type,
+        content_type=one.content_type, expiration=expiration, **described) for one in wanted]
 
 
-def _keep(ctx: Context, job: Job, made: list[keys.Made], deposits: list[Deposit]) -> None:
-    """Put what was made into the store, and let it and the order become real together.
+def _keep(ctx: Context, job: Job, wanted: list[Wanted], deposits: list[Deposit]) -> None:
+    """Make what is wanted, in the store, and let it and the order become real together.
 
     :raises Rejected, Unavailable: as the store says.
     :raises _Superseded: see ``_record``.
     """
-    references = secrets.fill(ctx, deposits)
+    references = secrets.fill(ctx, deposits, lambda: making.make(job, deposits))
     try:
-        _record(ctx, job, made, deposits=deposits, references=references)
+        _record(ctx, job, wanted, deposits=deposits, references=references)
     except _Superseded:
         for deposit, reference in zip(deposits, references, strict=True):
             secrets.undo(deposit, reference)
@@ -230,13 +224,13 @@ def _keep(ctx: Context, job: Job, made: list[keys.Made], deposits: list[Deposit]
 
 
 @retried
-def _record(ctx: Context, job: Job, made: list[keys.Made], *, deposits: list[Deposit],
+def _record(ctx: Context, job: Job, wanted: list[Wanted], *, deposits: list[Deposit],
             references: list[Reference]) -> None:
     """Let an order and its secrets be active, the halves of a pair in a container.
 
     :raises _Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
     """
-    ids = [deposit.request.secret_id for deposit in deposits]
+    ids = [deposit.secret_id for deposit in deposits]
     with ctx.transaction() as connection:
         container_id = _contain(ctx, connection, job) if job.type == ASYMMETRIC else None
         if not orders.fulfilled(
@@ -244,12 +238,12 @@ def _record(ctx: Context, job: Job, made: list[keys.Made], *, deposits: list[Dep
                 container_id=container_id, now=ctx.clock()):
             raise _Superseded
         for deposit, reference in zip(deposits, references, strict=True):
-            if not activate(connection, deposit.request.secret_id, intent=deposit.intent,
+            if not activate(connection, deposit.secret_id, intent=deposit.intent,
                             reference=reference):
                 raise _Superseded
         if container_id:
             containers.add(connection, container_id, {
-                one.name: secret_id for one, secret_id in zip(made, ids, strict=True)})
+                one.name: secret_id for one, secret_id in zip(wanted, ids, strict=True)})
 
 
 def _contain(ctx: Context, connection: Connection, job: Job) -> str:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Row
 
 from km.db import references
-from km.interfaces import Inventory, Kept, SecretStore, StoredSecret
+from km.hosting.store import HostedStore
+from km.interfaces import Inventory, Kept, StoredSecret
 from km.lifecycle.context import Context
 
 LOG = logging.getLogger(__name__)
@@ -37,11 +38,12 @@ def reconcile(ctx: Context, *, fix: bool = False) -> Iterator[Difference]:
     """
     for store in ctx.stores.values():
         yield from _missing(ctx, store)
-        if isinstance(store, Inventory):
-            yield from _of_nobody(ctx, store, fix=fix)
+        inventory = store.able(Inventory)
+        if inventory:
+            yield from _of_nobody(ctx, store, inventory, fix=fix)
 
 
-def _missing(ctx: Context, store: SecretStore) -> Iterator[Difference]:
+def _missing(ctx: Context, store: HostedStore) -> Iterator[Difference]:
     after = ''
     while page := _settled(ctx, store, after):
         for row in page:
@@ -51,7 +53,7 @@ def _missing(ctx: Context, store: SecretStore) -> Iterator[Difference]:
         after = page[-1].id
 
 
-def _settled(ctx: Context, store: SecretStore, after: str) -> Sequence[Row]:
+def _settled(ctx: Context, store: HostedStore, after: str) -> Sequence[Row]:
     with ctx.statement() as connection:
         return references.settled(connection, store.name, after=after, page=_PAGE)
 
@@ -61,9 +63,10 @@ def _still(ctx: Context, row: Row) -> bool:
         return references.known(connection, [row.id]).get(row.id) == row
 
 
-def _of_nobody(ctx: Context, store, *, fix: bool) -> Iterator[Difference]:
+def _of_nobody(ctx: Context, store: HostedStore, inventory: Inventory, *,
+               fix: bool) -> Iterator[Difference]:
     after = None
-    while page := store.kept(after=after, limit=_PAGE):
+    while page := inventory.kept(after=after, limit=_PAGE):
         with ctx.statement() as connection:  # after the store: whatever is in it had a row before
             rows = references.known(connection, [kept.secret_id for kept in page])
         for kept in page:

@@ -3,17 +3,20 @@
 import json
 import logging
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row
 
-from km.db import acls, consumers, secrets, settings
+from km.db import acls, consumers, secrets
 from km.db.failures import retried
 from km.db.models import ACTIVE, SECRET
 from km.errors import CannotOpen, Conflict, Invalid, NotFound, Unavailable
+from km.hosting.deadlines import Overdue
+from km.hosting.store import HostedStore
 from km.identity import Identity
-from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
+from km.interfaces import Reference, StoredSecret, StoreRequest
 from km.lifecycle import quotas, stores
 from km.lifecycle.context import Context, new_intent, task
 from km.lifecycle.transport_keys import Wrapping, unwrap
@@ -43,8 +46,8 @@ def create(ctx: Context, *, secret_type: str, name: str | None = None, algorithm
         return row['id']
     row |= _intent(ctx, ctx.default_store)
     _insert(ctx, row)
-    deposit = _deposit(ctx, row, payload)
-    reference, = fill(ctx, [deposit])
+    deposit = _deposit(ctx, row)
+    reference, = fill(ctx, [deposit], lambda: [deposit.store.store(deposit.request(payload))])
     with ctx.statement() as connection:
         recorded = secrets.activate(
             connection, row['id'], intent=row['intent'], reference=reference)
@@ -68,15 +71,16 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
         payload = unwrap(ctx, payload, content_type=content_type or '', **wrapping)
     intent = new_intent()
     with ctx.statement() as connection:
-        store = stores.choose(ctx, settings.get(connection, project_id))
+        row = secrets.to_be_filled(connection, secret_id)
+        store = stores.choose(ctx, row)
         claimed = secrets.claim_payload(
             connection, secret_id, store=store.name, intent=intent, now=ctx.clock())
-    if not claimed:
+    if row is None or not claimed:
         _require_there(ctx, secret_id)
         raise Conflict('Secret already has data, cannot modify it.')
-    deposit = Deposit(store, intent, StoreRequest(
-        secret_id=secret_id, project_id=project_id, payload=payload))
-    reference, = fill(ctx, [deposit])
+    deposit = Deposit(store=store, intent=intent, secret_id=secret_id, project_id=project_id, kind={
+        name: getattr(row, name) for name in _KIND})
+    reference, = fill(ctx, [deposit], lambda: [store.store(deposit.request(payload))])
     with ctx.statement() as connection:
         recorded = secrets.set_payload(
             connection, secret_id, intent=intent, reference=reference,
@@ -98,16 +102,30 @@ def _require_there(ctx: Context, secret_id: str) -> None:
         raise NotFound('Secret not found.')
 
 
+#: What a store is told of a secret beside its payload.
+_KIND = ('secret_type', 'algorithm', 'bit_length')
+
+
 class Deposit(NamedTuple):
-    """A payload on its way into a store; the row of its secret has the intent."""
+    """A payload on its way into a store; the row of its secret has the intent.
 
-    store: SecretStore
+    :param kind: what a store is told of it.
+    """
+
+    store: HostedStore
     intent: str
-    request: StoreRequest
+    secret_id: str
+    project_id: str
+    kind: dict[str, Any]
+
+    def request(self, payload: bytes) -> StoreRequest:
+        """What its store is asked to keep."""
+        return StoreRequest(
+            secret_id=self.secret_id, project_id=self.project_id, payload=payload, **self.kind)
 
 
-def begin(ctx: Context, connection: Connection, store: SecretStore, owner: Identity, *,
-          payload: bytes, **described: Any) -> Deposit:
+def begin(ctx: Context, connection: Connection, store: HostedStore, owner: Identity,
+          **described: Any) -> Deposit:
     """Write down that a new secret is on its way into a store. It exists for nobody yet.
 
     :param owner: whose it will be.
@@ -115,19 +133,24 @@ def begin(ctx: Context, connection: Connection, store: SecretStore, owner: Ident
     """
     row = _row(ctx, owner, described) | _intent(ctx, store.name)
     secrets.insert(connection, **row)
-    return _deposit(ctx, row, payload)
+    return _deposit(ctx, row)
 
 
-def fill(ctx: Context, deposits: list[Deposit]) -> list[Reference]:
-    """Put payloads into their stores: all, or none of them.
+def fill(ctx: Context, deposits: list[Deposit],
+         effect: Callable[[], list[Reference]]) -> list[Reference]:
+    """Have payloads put into their stores: all, or none of them.
 
-    :raises Rejected, Unavailable: as the store says; then the intents are taken back.
+    :param effect: does it, and gives a reference for each deposit.
+    :raises Rejected, Unavailable: as the store says; then the intents are taken back, or left to the
+        sweep where a store may yet keep something.
     """
     try:
-        return [deposit.store.store(deposit.request) for deposit in deposits]
+        return effect()
+    except Overdue:
+        raise
     except Exception:
         for deposit in deposits:
-            _take_back(ctx, deposit.request.secret_id, deposit.intent)
+            _take_back(ctx, deposit.secret_id, deposit.intent)
         raise
 
 
@@ -135,11 +158,10 @@ def undo(deposit: Deposit, reference: Reference) -> None:
     """Destroy what an attempt left whose row was deleted or taken over meanwhile: it is nobody's."""
     try:
         deposit.store.delete(StoredSecret(
-            secret_id=deposit.request.secret_id, project_id=deposit.request.project_id,
-            reference=reference))
+            secret_id=deposit.secret_id, project_id=deposit.project_id, reference=reference))
     except Exception:
         LOG.exception("Store %s keeps a payload for secret %s that is nobody's.",
-                      deposit.store.name, deposit.request.secret_id)
+                      deposit.store.name, deposit.secret_id)
 
 
 @task('secret:decrypt', reread=('project_id', 'store', 'reference'))
@@ -153,15 +175,18 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
     :raises CannotOpen: the store lost it, or what it has does not open.
     :raises Unavailable: as the store says.
     """
-    try:
-        return stores.enabled(ctx, store).retrieve(StoredSecret(
-            secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
-    except NotFound:
-        with ctx.statement() as connection:
-            row = secrets.state(connection, secret_id)
-        if row is not None and row.status == ACTIVE:
-            raise CannotOpen(f'Secret {secret_id} is missing from store {store}.') from None
-        raise
+    while True:
+        try:
+            return stores.enabled(ctx, store).retrieve(StoredSecret(
+                secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
+        except NotFound:
+            with ctx.statement() as connection:
+                row = secrets.state(connection, secret_id)
+            if row is None or row.status != ACTIVE:
+                raise
+            if (row.store, row.reference) == (store, reference):
+                raise CannotOpen(f'Secret {secret_id} is missing from store {store}.') from None
+            store, reference = row.store, row.reference  # it has moved meanwhile
 
 
 @task('secret:delete')
@@ -183,8 +208,8 @@ def delete(ctx: Context, *, secret_id: str, force: bool = True) -> None:
         row = secrets.state(connection, secret_id) if marked else None
     if row is None:
         raise NotFound('Secret not found.')
-    if row.store and row.reference is None:
-        return  # somebody is storing its payload right now; the sweep waits for them
+    if row.store and (row.reference is None or row.other_store):
+        return  # somebody is storing or moving its payload right now; the sweep waits for them
     with stores.left_to_the_sweep(f'Secret {secret_id}'):
         finish_deleting(ctx, row)
 
@@ -194,8 +219,8 @@ def finish_deleting(ctx: Context, row: Row) -> None:
 
     :raises Unavailable: the store does not answer; the row stays for the next sweep.
     """
-    if row.store:
-        stores.destroy(stores.enabled(ctx, row.store), row.id, row.project_id)
+    for store in filter(None, (row.store, row.other_store)):
+        stores.destroy(stores.enabled(ctx, store), row.id, row.project_id)
     _remove(ctx, row.id)
 
 
@@ -231,9 +256,9 @@ def _intent(ctx: Context, store: str) -> dict[str, Any]:
     return {'intent': new_intent(), 'intent_at': ctx.clock(), 'store': store}
 
 
-def _deposit(ctx: Context, row: dict[str, Any], payload: bytes) -> Deposit:
-    return Deposit(ctx.stores[row['store']], row['intent'], StoreRequest(
-        secret_id=row['id'], project_id=row['project_id'], payload=payload))
+def _deposit(ctx: Context, row: dict[str, Any]) -> Deposit:
+    return Deposit(store=ctx.stores[row['store']], intent=row['intent'], secret_id=row['id'],
+                   project_id=row['project_id'], kind={name: row[name] for name in _KIND})
 
 
 def _insert(ctx: Context, row: dict[str, Any]) -> None:

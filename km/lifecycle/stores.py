@@ -11,7 +11,8 @@ from km.db import stores as rows
 from km.db.failures import retried
 from km.db.models import ACTIVE
 from km.errors import Invalid, KmError, NotFound, Unavailable
-from km.interfaces import SecretStore, StoredSecret
+from km.hosting.store import HostedStore
+from km.interfaces import StoredSecret
 from km.lifecycle.context import Context, task
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def announce(ctx: Context, plugins: Mapping[str, str]) -> None:
     raise Unavailable('The secret stores could not be written down.')
 
 
-def choose(ctx: Context, project: Row | None) -> SecretStore:
+def choose(ctx: Context, project: Row | None) -> HostedStore:
     """The store that a new payload of a project goes to: the preferred one, or the default.
 
     :param project: its settings, if it has any.
@@ -51,7 +52,7 @@ def choose(ctx: Context, project: Row | None) -> SecretStore:
     return enabled(ctx, preferred or ctx.default_store)
 
 
-def enabled(ctx: Context, name: str) -> SecretStore:
+def enabled(ctx: Context, name: str) -> HostedStore:
     """The open store of that name.
 
     :raises Unavailable: there is none.
@@ -62,7 +63,7 @@ def enabled(ctx: Context, name: str) -> SecretStore:
         raise Unavailable(f"The secret store '{name}' is not enabled.") from None
 
 
-def destroy(store: SecretStore, object_id: str, project_id: str) -> None:
+def destroy(store: HostedStore, object_id: str, project_id: str) -> None:
     """Delete everything a store keeps for an id: more than one attempt may have left something.
 
     :raises Unavailable: the store does not answer, or does not delete.

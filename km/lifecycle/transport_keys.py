@@ -18,7 +18,9 @@ from sqlalchemy import Row
 from km.db import transport_keys as rows
 from km.db.failures import retried
 from km.errors import Invalid, NotFound, Unavailable
-from km.interfaces import SecretStore, StoredSecret, StoreRequest
+from km.hosting.deadlines import Overdue
+from km.hosting.store import HostedStore
+from km.interfaces import StoredSecret, StoreRequest
 from km.lifecycle import stores, wrapping
 from km.lifecycle.context import NOBODY, Context, new_intent, task
 
@@ -167,6 +169,8 @@ def _make(ctx: Context, *, instead_of: str | None) -> str:
             secret_id=key_id, project_id=_OWNER, payload=private.private_bytes(
                 serialization.Encoding.DER, serialization.PrivateFormat.PKCS8,
                 serialization.NoEncryption())))
+    except Overdue:
+        raise  # it may be kept yet; the sweep waits for it
     except Exception:
         _take_back(ctx, store, key_id)
         raise
@@ -183,12 +187,12 @@ def _give_out(ctx: Context, key_id: str, **made: Any) -> bool:
         return rows.make_current(connection, key_id, now=ctx.clock(), **made)
 
 
-def _take_back(ctx: Context, store: SecretStore, key_id: str) -> None:
+def _take_back(ctx: Context, store: HostedStore, key_id: str) -> None:
     with stores.left_to_the_sweep(f'Transport key {key_id}'):
         _erase(ctx, store, key_id)
 
 
-def _erase(ctx: Context, store: SecretStore | None, key_id: str) -> None:
+def _erase(ctx: Context, store: HostedStore | None, key_id: str) -> None:
     if store:
         stores.destroy(store, key_id, _OWNER)
     with ctx.statement() as connection:

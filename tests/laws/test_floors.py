@@ -19,15 +19,16 @@ FLOORS = {
     'db':         {'errors'},
     'plugins':    {'interfaces'},
     'keystone':   GROUND,
-    'registry':   {'interfaces', 'conf', 'errors'},
+    'hosting':    {'interfaces', 'errors'},
+    'registry':   {'hosting', 'interfaces', 'conf', 'errors'},
     'acl':        {'db'} | GROUND,
-    'lifecycle':  {'registry', 'db', 'acl', 'interfaces'} | GROUND,
+    'lifecycle':  {'hosting', 'registry', 'db', 'acl', 'interfaces'} | GROUND,
     'worker':     {'lifecycle', 'acl', 'keystone', 'interfaces'} | GROUND,
     'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces'} | GROUND,
 }
 # How a key file is read is the same for a store's keys and for those of messages.
-FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'registry', 'db', 'acl', 'keystone', 'interfaces',
-                    'conf', 'plugins.secret_store.key_file'} | GROUND
+FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'hosting', 'registry', 'db', 'acl', 'keystone',
+                    'interfaces', 'conf', 'plugins.secret_store.key_file'} | GROUND
 FLOORS['wsgi'] = {'deploy'} | FLOORS['deploy']
 # A command may be about one plugin: `km-manage kek create`, `km-manage rewrap`.
 FLOORS['cmd'] = {'plugins.secret_store'} | FLOORS['wsgi']

@@ -22,11 +22,15 @@ class Incomplete(SecretStore):
     retrieve = delete = store
 
 
-class Stubborn(MemoryStore):
-    """A store that neither opens nor closes."""
+class Down(MemoryStore):
+    """A store that does not open."""
 
     def open(self):
         raise Unavailable('No.')
+
+
+class Stubborn(MemoryStore):
+    """A store that does not close."""
 
     def close(self):
         raise RuntimeError('a bug')
@@ -65,7 +69,7 @@ def test_what_is_enabled_is_there_under_the_operators_name(registry):
                                               'connection': 'sqlite://'}})
     assert list(found.secret_stores) == ['soft', 'second']
     assert found.default_store == 'second'
-    assert found.secret_stores['second'].settings.kek_file == ['/k']
+    assert found.secret_stores['second'].guest.settings.kek_file == ['/k']
 
 
 @pytest.mark.parametrize(('sections', 'said'), [
@@ -94,24 +98,25 @@ def test_a_plugin_that_is_none_is_refused(registry, offered, value, said):
 
 
 def test_two_packages_with_one_name_are_refused(registry, offered):
-    offered(('odd', 'MemoryStore'), ('odd', 'Stubborn'))
+    offered(('odd', 'MemoryStore'), ('odd', 'Down'))
     with pytest.raises(Misconfigured, match='uninstall all but one'):
         registry({'secret_store:soft': {'plugin': 'odd'}})
 
 
-def test_when_one_plugin_does_not_open_the_others_are_closed_again(registry, offered, folder):
-    offered(('stubborn', 'Stubborn'))
+def test_when_a_required_store_does_not_open_the_others_are_closed_again(registry, offered, folder):
+    offered(('down', 'Down'))
     found = registry({'secret_store': {'enabled': 'soft, bad'},
-                      'secret_store:bad': {'plugin': 'stubborn'}})
+                      'secret_store:bad': {'plugin': 'down', 'required': True}})
     with pytest.raises(Unavailable):
         found.open()
-    assert found.secret_stores['soft']._database.pool.checkedin() == 0
+    assert found.secret_stores['soft'].guest._database.pool.checkedin() == 0
 
 
 def test_a_plugin_that_does_not_close_is_logged_and_the_others_close(registry, offered, caplog):
     offered(('stubborn', 'Stubborn'))
     found = registry({'secret_store': {'enabled': 'bad', 'default': 'bad'},
                       'secret_store:bad': {'plugin': 'stubborn'}})
+    found.open()
     found.close()
     assert 'Plugin bad did not close' in caplog.text
 

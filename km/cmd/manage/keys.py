@@ -6,7 +6,6 @@ from km import registry
 from km.cmd.manage.commands import add as add_command
 from km.cmd.manage.commands import group, worker
 from km.errors import Misconfigured
-from km.interfaces import SecretStore
 from km.lifecycle import transport_keys
 from km.plugins.secret_store import key_file
 from km.plugins.secret_store.envelope import EnvelopeStore
@@ -19,8 +18,8 @@ def kek_create(asked, conf) -> None:
 
 def rewrap(asked, conf) -> None:
     """Seal the project keys of a store under its newest master key."""
-    stores: dict[str, SecretStore] = registry.Registry(conf()).secret_stores
-    store = stores.get(asked.store)
+    hosted = registry.Registry(conf()).secret_stores.get(asked.store)
+    store = hosted and hosted.guest
     if not isinstance(store, EnvelopeStore):
         raise Misconfigured(f"'{asked.store}' is no enabled store with project keys to rewrap.")
     store.open()

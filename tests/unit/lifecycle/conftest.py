@@ -8,6 +8,7 @@ import pytest
 
 from km.conf.load import new
 from km.db.engine import Database
+from km.hosting.store import HostedStore
 from km.identity import Identity
 from km.lifecycle.context import Context
 from km.testing import MemoryStore, open_plugin
@@ -74,6 +75,13 @@ class FragileStore(MemoryStore):
             raise self.fail[step]
 
 
+class SameThread(HostedStore):
+    """A store that is called right here, so that a process can end inside it."""
+
+    def _call(self, method, *arguments, **named):
+        return getattr(self.guest, method)(*arguments, **named)
+
+
 @pytest.fixture
 def store():
     store = open_plugin(FragileStore)
@@ -92,7 +100,7 @@ def database(folder):
 @pytest.fixture
 def ctx(database, store, clock):
     return Context(
-        identity=Identity(user_id='ann', project_id='alpha'), stores={'memory': store},
+        identity=Identity(user_id='ann', project_id='alpha'), stores={'memory': SameThread(store)},
         default_store='memory', statement=database.statement, transaction=database.transaction,
         intent_timeout=timedelta(minutes=10), quotas=UNLIMITED, orders=new().orders,
         transport_keys=new().transport_keys, cast=Mailbox(), clock=clock)

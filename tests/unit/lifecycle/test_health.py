@@ -70,9 +70,9 @@ def test_a_part_that_hangs_is_waited_for_once_and_asked_no_more():
 
 
 def test_each_store_is_asked_by_its_name(house):
-    assert house.worker.call(health.states, house.context.identity) == {'soft': True}
+    assert house.worker.call(health.states, house.context.identity) == {'soft': [True, True]}
 
 
 def test_a_store_that_does_not_work_is_told_from_one_that_does(house):
     house.registry.secret_stores['soft'].check = Part(Unavailable('Gone.'))
-    assert house.worker.call(health.states, house.context.identity) == {'soft': False}
+    assert house.worker.call(health.states, house.context.identity) == {'soft': [False, True]}
