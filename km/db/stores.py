@@ -87,4 +87,4 @@ def _one(connection: sa.Connection, condition: sa.ColumnElement) -> sa.Row | Non
 def _is_referred_to(connection: sa.Connection, name: str) -> bool:
     return any(connection.execute(sa.select(sa.literal(1)).where(column == name).limit(1)).first()
                for column in (PROJECT_SETTINGS.c.preferred_store, TRANSPORT_KEYS.c.store,
-                              SECRETS.c.store))
+                              SECRETS.c.store, SECRETS.c.other_store))

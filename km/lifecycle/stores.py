@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from km.db import settings
 from km.db import stores as rows
@@ -61,6 +61,16 @@ def enabled(ctx: Context, name: str) -> HostedStore:
         return ctx.stores[name]
     except KeyError:
         raise Unavailable(f"The secret store '{name}' is not enabled.") from None
+
+
+def active(ctx: Context, store_id: str) -> str:
+    """The name of the store with that id.
+
+    :raises NotFound: there is no such store.
+    :raises Invalid: it is not enabled any more.
+    """
+    with ctx.statement() as connection:
+        return _active(connection, store_id)
 
 
 def destroy(store: HostedStore, object_id: str, project_id: str) -> None:
@@ -124,10 +134,7 @@ def unprefer_for(ctx: Context, *, store_id: str, project_id: str) -> None:
 @retried
 def _prefer(ctx: Context, project_id: str, store_id: str) -> None:
     with ctx.transaction() as connection:
-        store = _get(connection, store_id)
-        if store.status != ACTIVE:
-            raise Invalid('The secret store is not enabled.')
-        settings.set_preferred(connection, project_id, store.name)
+        settings.set_preferred(connection, project_id, _active(connection, store_id))
 
 
 @retried
@@ -138,7 +145,14 @@ def _unprefer(ctx: Context, project_id: str, store_id: str) -> None:
             raise NotFound('The project does not prefer this secret store.')
 
 
-def _get(connection, store_id: str) -> Row:
+def _active(connection: Connection, store_id: str) -> str:
+    store = _get(connection, store_id)
+    if store.status != ACTIVE:
+        raise Invalid('The secret store is not enabled.')
+    return store.name
+
+
+def _get(connection: Connection, store_id: str) -> Row:
     store = rows.get(connection, store_id)
     if store is None:
         raise NotFound('Secret store not found.')

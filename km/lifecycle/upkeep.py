@@ -15,7 +15,7 @@ from km.db import secrets as secret_rows
 from km.db import transport_keys as key_rows
 from km.db.models import DELETING
 from km.errors import KmError, NotFound
-from km.lifecycle import orders, secrets, transport_keys
+from km.lifecycle import moving, orders, secrets, transport_keys
 from km.lifecycle.context import Context, new_intent
 
 LOG = logging.getLogger(__name__)
@@ -107,7 +107,9 @@ def _end(ctx: Context, row: Row, swept: Swept, rows: ModuleType,
 
 
 def _end_secret(ctx: Context, row: Row) -> None:
-    if row.status == DELETING:
+    if row.other_store:
+        moving.settle(ctx, row)
+    elif row.status == DELETING:
         secrets.finish_deleting(ctx, row)
     else:
         secrets.undo_storing(ctx, row)

@@ -13,6 +13,7 @@ from km.lifecycle import (  # noqa: F401  importing them fills TASKS
     containers,
     health,
     metadata,
+    moving,
     orders,
     quotas,
     secrets,
