@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-manage``, as an operator calls it."""
 import json
+import sqlite3
 import stat
 import uuid
 from datetime import datetime
@@ -174,3 +175,62 @@ def test_a_transport_key_is_rotated(manage_km, capsys):
 def test_the_description_of_the_api_can_be_had_without_a_km(tmp_path, capsys):
     manage.command(['--config-file', str(tmp_path / 'none'), 'openapi'])
     assert json.loads(capsys.readouterr().out) == openapi.document()
+
+
+@pytest.fixture
+def two_stores(folder):
+    """A km with two stores, whose first one has some secrets of two projects; and the command."""
+    key_file.create(str(folder / 'kek2'))
+    sections = {
+        'secret_store': {'enabled': 'soft, second', 'default': 'soft'},
+        'secret_store:second': {'plugin': 'simple_crypto', 'kek_file': folder / 'kek2',
+                                'connection': f'sqlite:///{folder}/second.sqlite'}}
+    house = a_deployment(folder, sections)
+    yield [Client(house.application, project_id=project) for project in ('alpha', 'beta')]
+    house.close()
+
+
+@pytest.fixture
+def manage_two(folder, two_stores):
+    """Runs a command with the km.conf of ``two_stores``."""
+    return lambda *arguments: run(lambda: manage.command(
+        ['--config-file', str(folder / 'km.conf'), *arguments]))
+
+
+MOVE = ('secrets', 'move', '--from', 'soft', '--to', 'second')
+
+
+def test_payloads_are_moved_while_km_serves(two_stores, manage_two, capsys):
+    ann, bob = two_stores
+    paths = [ann.secret(f'payload {number}') for number in range(3)]
+    bob.secret()
+    assert manage_two(*MOVE, '--dry-run') == 0
+    assert manage_two(*MOVE, '--project', 'alpha') == 0
+    assert [ann.get(path + '/payload').text for path in paths] == [
+        f'payload {number}' for number in range(3)]
+    assert manage_two(*MOVE, '--per-second', '1000') == 0
+    assert manage_two('reconcile') == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "4 secrets would move from 'soft' to 'second'.",
+        "3 secrets were in 'soft': 3 are in 'second' now, 0 are left in 'soft'.",
+        "1 secrets were in 'soft': 1 are in 'second' now, 0 are left in 'soft'.",
+        '0 differences, 0 left.']
+
+
+def test_a_payload_that_cannot_be_moved_is_named_and_the_command_fails(
+        two_stores, manage_two, folder, capsys):
+    path = two_stores[0].secret()
+    with sqlite3.connect(folder / 'soft.sqlite') as ciphertext:
+        ciphertext.execute("UPDATE blobs SET blob = x'00'")
+    assert manage_two(*MOVE) == 1
+    said = capsys.readouterr()
+    secret_id = path.rpartition('/')[2]
+    assert said.err == f'km: {secret_id} stays: The stored secret does not open: it was cut short.\n'
+    assert "1 are left in 'soft'" in said.out
+
+
+def test_moving_to_where_it_is_or_to_no_store_is_refused(manage_two, capsys):
+    assert manage_two('secrets', 'move', '--from', 'soft', '--to', 'soft') == 1
+    assert manage_two('secrets', 'move', '--from', 'soft', '--to', 'hard') == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "km: --from and --to are both 'soft'.", "km: The secret store 'hard' is not enabled."]
