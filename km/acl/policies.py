@@ -90,6 +90,8 @@ _ACTIONS = {
                    'rule:admin_or_creator and rule:secret_project_match'),
     'secret:delete': ('Delete a secret.', 'rule:admin or rule:secret_project_use',
                       'rule:secret_change'),
+    'secret:move': ("Move a secret's payload to another secret store.", 'rule:secret_project_admin',
+                    'rule:secret_project_admin'),
     'secret_meta:get': ('Read the user metadata of a secret.', 'rule:secret_project_use_or_acl',
                         _LEGACY_READ),
     'secret_meta:post': ('Add user metadata to a secret.', 'rule:secret_project_use',

@@ -54,6 +54,7 @@ RULES = (
     Rule('PUT', 'secrets/{secret_id}', 'secret:put', 'Secret update', True),
     Rule('DELETE', 'secrets/{secret_id}', 'secret:delete', 'Secret deletion', True),
     Rule('GET', 'secrets/{secret_id}/payload', SECRET_DECRYPT, 'Secret payload retrieval', True),
+    Rule('PUT', 'secrets/{secret_id}/secret-store/{store_id}', 'secret:move', 'Secret move', True),
 
     Rule('GET', 'secrets/{secret_id}/metadata', 'secret_meta:get', 'Secret metadata retrieval'),
     Rule('PUT', 'secrets/{secret_id}/metadata', 'secret_meta:put', 'Secret metadata creation'),

@@ -36,6 +36,7 @@ def tree(house: House | None) -> Resource:
         'secrets': secrets.Secrets(house, member=secrets.Secret(
             house,
             payload=secrets.Payload(house),
+            **{'secret-store': Resource(member=stores.StoreOfSecret(house))},
             metadata=metadata.Metadata(house, member=metadata.Metadatum(house)),
             **_of_either(house, SECRET))),
         'containers': containers.Containers(house, member=containers.Container(

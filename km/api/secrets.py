@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``/v1/secrets``: create, list, read, delete; a payload in two ways."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pecan
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from webob import Response
 
 from km.acl.rules import SECRET_DECRYPT
@@ -12,6 +12,7 @@ from km.api import body, payload, query, schemas, transport_keys, versions
 from km.api.resource import HouseResource, Links, created, nothing, shown, verb
 from km.db import models
 from km.db import secrets as rows
+from km.db import stores as store_rows
 from km.db.consumers import of as consumers_of
 from km.db.pages import Filter
 from km.errors import Invalid, NotFound
@@ -47,6 +48,8 @@ _TIME_FILTERS = ('created', 'updated', 'expiration')
 _CONSUMER = schemas.exactly(dict.fromkeys(
     ('service', 'resource_type', 'resource_id'), schemas.STRING))
 _ASKED_FOR = {'transport_key_ref': schemas.REF}
+_STORE_OR_NULL = {'secret_store_id': schemas.STRING_OR_NULL,
+                  'secret_store_ref': {'anyOf': [schemas.REF, {'type': 'null'}]}}
 SHOWN = schemas.named('Secret Shown', schemas.exactly({
     'created': schemas.TIME,
     'updated': schemas.TIME,
@@ -62,6 +65,7 @@ SHOWN = schemas.named('Secret Shown', schemas.exactly({
 }, {
     'content_types': schemas.exactly({'default': schemas.STRING}),
     'consumers': {'type': 'array', 'items': _CONSUMER},
+    **_STORE_OR_NULL,
     **_ASKED_FOR,
 }))
 _QUERY = {
@@ -88,9 +92,11 @@ class Secrets(HouseResource):
                 connection, _viewer(environ, asked), filters=_filters(asked), now=self.house.clock(),
                 order=query.order(asked['sort'], _SORTABLE) if asked.get('sort') else (),
                 limit=page.limit, offset=page.offset, consumers=with_consumers)
+            stores = _stores(connection, environ)
         url = self.links.to(environ, 'secrets')
         return shown({
-            'secrets': [described(secret[0], environ, self.links, secret if with_consumers else None)
+            'secrets': [described(secret[0], environ, self.links,
+                                  consumers=secret if with_consumers else None, stores=stores)
                         for secret in found],
             'total': total, **page.links(url, asked, total)})
 
@@ -144,11 +150,12 @@ class Secret(HouseResource):
         environ = pecan.request.environ
         if environ['km.rule'].action == SECRET_DECRYPT:
             return _payload(self.call, environ)
-        row, consumers = environ['km.target'], None
+        row, consumers, stores = environ['km.target'], None, None
         if environ['km.microversion'] >= versions.CONSUMERS:
             with self.house.database.statement() as connection:
                 consumers = consumers_of(connection, models.SECRET, secret_id)
-        return shown({**described(row, environ, self.links, consumers),
+                stores = _stores(connection, environ)
+        return shown({**described(row, environ, self.links, consumers=consumers, stores=stores),
                       **transport_keys.asked_for(self, query.read(environ))})
 
     @verb(query=transport_keys.QUERY, takes=payload.PAYLOAD, answers={204: None}, fails=(409,))
@@ -195,14 +202,15 @@ def shown_now(resource: HouseResource, secret_id: str) -> Response:
         if row is None:
             raise NotFound('Secret not found.')
         consumers = consumers_of(connection, models.SECRET, secret_id)
-    return shown(described(row, pecan.request.environ, resource.links, consumers))
+    return shown(described(row, pecan.request.environ, resource.links, consumers=consumers))
 
 
-def described(row: Row, environ: dict[str, Any], links: Links,
-              consumers: Sequence[Row] | None) -> dict[str, Any]:
+def described(row: Row, environ: dict[str, Any], links: Links, *, consumers: Sequence[Row] | None,
+              stores: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A secret as clients see it. There is no further key: clients choke on those they don't know.
 
     :param consumers: None if they are not to be shown; one whose ``service`` is None is none.
+    :param stores: the ids of stores by their names; None if the secret's is not to be shown.
     """
     told = {
         'created': row.created.isoformat(),
@@ -224,7 +232,15 @@ def described(row: Row, environ: dict[str, Any], links: Links,
             {'service': consumer.service, 'resource_type': consumer.resource_type,
              'resource_id': consumer.resource_id}
             for consumer in consumers if consumer.service is not None]
+    if stores is not None:
+        store_id = stores.get(row.store)
+        told['secret_store_id'] = store_id
+        told['secret_store_ref'] = store_id and links.to(environ, 'secret-stores', store_id)
     return told
+
+
+def _stores(connection: Connection, environ: dict[str, Any]) -> Mapping[str, str] | None:
+    return store_rows.ids(connection) if environ['km.microversion'] >= versions.STORES else None
 
 
 def _viewer(environ: dict[str, Any], asked: dict[str, str]) -> rows.Viewer:

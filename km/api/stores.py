@@ -12,13 +12,13 @@ import pecan
 from sqlalchemy import Row
 from webob import Response
 
-from km.api import query, schemas
+from km.api import query, schemas, versions
 from km.api.resource import HouseResource, Links, nothing, shown, verb
 from km.db import settings
 from km.db import stores as rows
 from km.db.models import ACTIVE, DISABLED
 from km.errors import NotFound
-from km.lifecycle import stores
+from km.lifecycle import moving, stores
 
 _FILTERS = ('name', 'status', 'crypto_plugin', 'secret_store_plugin')
 _MOST_OF_A_PROJECT_ID = 255
@@ -31,7 +31,7 @@ SHOWN = schemas.named('Secret Store Shown', schemas.exactly({
     'secret_store_plugin': schemas.STRING,
     'crypto_plugin': schemas.STRING_OR_NULL,
     'secret_store_ref': schemas.REF,
-}))
+}, {'secret_store_id': schemas.STRING}))
 _ALL = schemas.exactly({'secret_stores': {'type': 'array', 'items': SHOWN}})
 _QUERY = {**dict.fromkeys(_FILTERS, schemas.STRING), 'global_default': query.BOOLEAN}
 
@@ -138,9 +138,22 @@ class PreferenceOfProject(HouseResource):
         return nothing()
 
 
+class StoreOfSecret(HouseResource):
+    """``/v1/secrets/{secret_id}/secret-store/{store_id}``"""
+
+    @verb(answers={204: None}, fails=(409,))
+    def put(self, secret_id: str, store_id: str) -> Response:
+        """Move the payload there, from microversion 1.3 on; 204. It can be read all the while."""
+        environ = pecan.request.environ
+        if environ['km.microversion'] < versions.STORES:
+            raise NotFound('')
+        self.call(moving.move, environ['km.identity'], secret_id=secret_id, store_id=store_id)
+        return nothing()
+
+
 def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]:
     """A store as clients see it."""
-    return {
+    told = {
         'created': row.created.isoformat(),
         'updated': row.updated.isoformat(),
         'status': row.status,
@@ -150,6 +163,9 @@ def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]
         'crypto_plugin': None,
         'secret_store_ref': links.to(environ, 'secret-stores', row.id),
     }
+    if environ['km.microversion'] >= versions.STORES:
+        told['secret_store_id'] = row.id
+    return told
 
 
 def _shown(row: Row | None, links: Links) -> Response:

@@ -15,13 +15,16 @@ from km.errors import Malformed
 
 SERVICE = 'key-manager'
 HEADER = 'OpenStack-API-Version'
-MINIMUM, MAXIMUM = (1, 0), (1, 2)
+MINIMUM, MAXIMUM = (1, 0), (1, 3)
 #: Secrets show their consumers from here on.
 CONSUMERS = (1, 1)
 #: Who deletes a secret that has consumers must say that it is meant from here on.
 KEPT_FOR_CONSUMERS = (1, 2)
+#: Secrets and stores show the id of a store, and secrets can be moved to another, from here on.
+STORES = (1, 3)
 
 _ENVIRON = 'HTTP_OPENSTACK_API_VERSION'
+_NEWEST = '.'.join(map(str, MAXIMUM))
 SUPPORTED = {f'1.{minor}': (1, minor) for minor in range(MINIMUM[1], MAXIMUM[1] + 1)}
 _MEDIA_TYPES = [{'base': 'application/json',
                  'type': 'application/vnd.openstack.key-manager-v1+json'}]
@@ -65,7 +68,7 @@ def negotiate(environ: dict[str, Any]) -> tuple[int, int]:
     if asked in SUPPORTED:
         return SUPPORTED[asked]
     if asked and re.fullmatch(r'[0-9]{1,4}\.[0-9]{1,4}', asked):
-        raise NotAcceptable('There are versions 1.0 to 1.2 of this API.')
+        raise NotAcceptable(f'There are versions 1.0 to {_NEWEST} of this API.')
     raise Malformed(f'{HEADER} must be "{SERVICE} X.Y" or "{SERVICE} latest".')
 
 
@@ -77,7 +80,7 @@ def document(environ: dict[str, Any], links: Links) -> dict[str, Any]:
         # keystoneauth treats a document of this old form as one without microversions.
         return {'id': 'v1', 'status': 'stable', 'updated': '2015-04-28T00:00:00Z',
                 'links': found, 'media-types': _MEDIA_TYPES}
-    return {'id': 'v1', 'status': 'CURRENT', 'min_version': '1.0', 'max_version': '1.2',
+    return {'id': 'v1', 'status': 'CURRENT', 'min_version': '1.0', 'max_version': _NEWEST,
             'links': found}
 
 

@@ -25,6 +25,11 @@ def all_of_them(connection: sa.Connection) -> Sequence[sa.Row]:
     return connection.execute(sa.select(SECRET_STORES).order_by(_columns.name)).all()
 
 
+def ids(connection: sa.Connection) -> dict[str, str]:
+    """The id of every store, by name."""
+    return dict(connection.execute(sa.select(_columns.name, _columns.id)).tuples().all())
+
+
 def get(connection: sa.Connection, store_id: str) -> sa.Row | None:
     """A store."""
     return _one(connection, _columns.id == store_id)

@@ -40,7 +40,7 @@ class Moved(NamedTuple):
     failure: str | None = None
 
 
-@task('secret_store:put')
+@task('secret:move')
 def move(ctx: Context, *, secret_id: str, store_id: str) -> None:
     """Move a secret's payload to a store.
 

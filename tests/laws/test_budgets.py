@@ -15,7 +15,7 @@ from km.hosting.deadlines import Deadlines
 HOUSE = Path(km.__file__).parent
 MOST_FILES = 20  # 2 of them, and 6 of the changes, see to it that a store that hangs holds up nobody
 MOST_CHANGES = 28
-V1_1 = {'OpenStack_API_Version': 'key-manager 1.1'}
+V1_1, V1_3 = ({'OpenStack_API_Version': f'key-manager {version}'} for version in ('1.1', '1.3'))
 
 
 @pytest.fixture
@@ -116,6 +116,11 @@ def test_a_list_of_secrets_with_their_consumers_is_read_with_two(ann, asked, con
 
 def test_a_secret_with_its_consumers_is_read_with_two(ann, asked, consumed):
     assert asked('GET', consumed(ann.secret(), 12), **V1_1) == (2, 0)
+
+
+def test_where_secrets_are_costs_one_more(ann, asked):
+    assert asked('GET', ann.secret(), **V1_3) == (3, 0)
+    assert asked('GET', '/v1/secrets?limit=1', **V1_3) == (3, 0)
 
 
 def test_a_list_of_containers_is_read_with_two_whatever_is_in_them(ann, asked, consumed):

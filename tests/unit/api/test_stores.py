@@ -174,3 +174,46 @@ def test_a_store_that_is_gone_is_shown_as_disabled_and_cannot_be_chosen(hard_is_
     assert admin.post(f'{paths["hard"]}/preferred').status_int == 400
     assert admin.delete(f'{paths["hard"]}/preferred').status_int == 204
     assert ann.secret()
+
+
+V1_3 = {'OpenStack_API_Version': 'key-manager 1.3'}
+
+
+def store_id(paths, name):
+    return paths[name].rpartition('/')[2]
+
+
+def test_newer_clients_are_told_where_a_secret_is(ann, paths):
+    full, empty = ann.secret(), ann.secret(None)
+    told = ann.get(full, **V1_3).json
+    assert (told['secret_store_id'], told['secret_store_ref']) == (
+        store_id(paths, 'soft'), 'http://km.test:9311' + paths['soft'])
+    told = ann.get(empty, **V1_3).json
+    assert (told['secret_store_id'], told['secret_store_ref']) == (None, None)
+    listed = ann.get('/v1/secrets', **V1_3).json['secrets']
+    assert {secret['secret_store_id'] for secret in listed} == {store_id(paths, 'soft'), None}
+    assert ann.get(paths['soft'], **V1_3).json['secret_store_id'] == store_id(paths, 'soft')
+    assert 'secret_store_id' not in ann.get(full, OpenStack_API_Version='key-manager 1.2').json
+
+
+def test_an_admin_moves_a_secret_and_it_reads_the_same(ann, admin, paths, store_of):
+    path = ann.secret('on the move')
+    for name in ('hard', 'hard', 'soft'):
+        moved = admin.put(f'{path}/secret-store/{store_id(paths, name)}', **V1_3)
+        assert (moved.status_int, moved.body) == (204, b'')
+        assert store_of(path) == name
+        assert ann.get(path + '/payload').text == 'on the move'
+    assert ann.get(path).json['updated'] == ann.get(path).json['created']
+
+
+def test_what_cannot_be_moved_says_why(ann, admin, eve, paths):
+    path, hard = ann.secret(), store_id(paths, 'hard')
+    assert ann.put(f'{path}/secret-store/{hard}', **V1_3).status_int == 403
+    assert eve.put(f'{path}/secret-store/{hard}', **V1_3).status_int == 403
+    assert admin.put(f'{path}/secret-store/{hard}').status_int == 404
+    unknown = admin.put(f'{path}/secret-store/{UNKNOWN[-36:]}', **V1_3)
+    assert (unknown.status_int, unknown.json['description']) == (
+        404, 'Not Found. Secret store not found.')
+    empty = admin.put(f'{ann.secret(None)}/secret-store/{hard}', **V1_3)
+    assert (empty.status_int, empty.json['description']) == (
+        400, 'Secret move issue seen - The secret has no payload to move.')
