@@ -86,6 +86,7 @@ class _House:
         self.registry.open()
         self.worker = Worker(NearEnd(self.transport, seal=self.seal, clock=self.clock)
                              if self.seal else self.transport)
+        self.metrics = Metrics(conf.metrics) if conf.metrics.enabled else None
         if self.registry.works:
             self._prepare_work()
 
@@ -99,11 +100,16 @@ class _House:
             transport_keys=self.conf.transport_keys, cast=self.worker.cast)
         stores.announce(self.context, self.registry.secret_store_plugins)
         self.sweeper = Sweeper(self.context, options.sweep_seconds)
+        if self.metrics:
+            for store in self.registry.secret_stores.values():
+                store.observe = self.metrics.observe_store
         if self.transport.in_process:
             self.transport.serve(Dispatcher(self.context).handle)
 
     def close(self) -> None:
         """Let what is under way finish, then give everything back."""
+        if self.metrics:
+            self.metrics.stop()
         self.transport.stop()
         if self.registry.works:
             self.sweeper.stop()
@@ -123,8 +129,8 @@ class Deployment(_House):
         super().__init__(conf, works=False, clock=clock)
         parts: dict[str, Any] = {'database': self.database, 'transport': self.transport}
         self.health = Health(worker=self.worker, **parts)
-        self.metrics = Metrics(conf.metrics, health=self.health, **parts) if (
-            conf.metrics.enabled) else None
+        if self.metrics:
+            self.metrics.tell_of(self.health, **parts)
         self.application = self._pipeline()
 
     def start(self) -> None:
@@ -136,12 +142,6 @@ class Deployment(_House):
             self.sweeper.start()
         if self.metrics:
             self.metrics.start()
-
-    def close(self) -> None:
-        """Let what is under way finish, then give everything back."""
-        if self.metrics:
-            self.metrics.stop()
-        super().close()
 
     def _pipeline(self) -> Callable:
         conf = self.conf
@@ -181,6 +181,8 @@ class WorkerDeployment(_House):
         """
         far_end = self.far_end()
         self.sweeper.start()
+        if self.metrics:
+            self.metrics.start()
         self.transport.serve(far_end.handle)
 
     def far_end(self) -> FarEnd:

@@ -36,11 +36,10 @@ _COUNT_PATIENCE_SECONDS = 5.0
 class Metrics:
     """The numbers of one process, and the listener that serves them.
 
-    ``observe`` is for the request log.
+    ``observe`` is for the request log, ``observe_store`` for the secret stores of this process.
     """
 
-    def __init__(self, options: cfg.ConfigOpts.GroupAttr, *, health: Health, database: Database,
-                 transport: RpcTransport):
+    def __init__(self, options: cfg.ConfigOpts.GroupAttr):
         """:param options: the ``[metrics]`` section."""
         self._options = options
         self._registry = CollectorRegistry()
@@ -50,9 +49,17 @@ class Metrics:
                                   ('method', 'route'), buckets=_BUCKETS, registry=self._registry)
         # The library finds a series by its labels behind a lock; there are few, and a dict is quick.
         self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-        self._registry.register(_Parts(health, transport))
-        self._registry.register(_Totals(options, database))
+        self._calls = Counter('km_secret_store_calls', 'Calls of a secret store that ended.',
+                              ('store', 'operation', 'outcome'), registry=self._registry)
+        self._call_seconds = Histogram(
+            'km_secret_store_call_seconds', 'Time until a secret store had answered, or was given up.',
+            ('store', 'operation'), buckets=_BUCKETS, registry=self._registry)
         self._server: WSGIServer | None = None
+
+    def tell_of(self, health: Health, *, database: Database, transport: RpcTransport) -> None:
+        """Tell also how what this process stands on is, and what the database counts."""
+        self._registry.register(_Parts(health, transport))
+        self._registry.register(_Totals(self._options, database))
 
     def observe(self, environ: dict[str, Any], status: str, seconds: float) -> None:
         """Count a request that was answered.
@@ -66,6 +73,14 @@ class Metrics:
                 self._requests.labels(*key), self._seconds.labels(*key[:2]))
         series[0].inc()
         series[1].observe(seconds)
+
+    def observe_store(self, store: str, operation: str, outcome: str, seconds: float) -> None:
+        """Count a call of a secret store.
+
+        :param outcome: ``ok``, or the name of an error.
+        """
+        self._calls.labels(store, operation, outcome).inc()
+        self._call_seconds.labels(store, operation).observe(seconds)
 
     def start(self) -> None:
         """Serve at the first free port. If there is none km works all the same, and says so."""

@@ -57,6 +57,20 @@ def test_requests_are_counted_by_method_route_and_status(house, port):
     assert not re.search(r'[0-9a-f]{8}-', text), 'there are ids'
 
 
+def test_calls_of_a_store_are_counted_by_operation_and_outcome(house, port):
+    ann = Client(house.application)
+    path = ann.secret()
+    ann.get(path + '/payload')
+    with house.context.statement() as connection:
+        connection.exec_driver_sql("UPDATE secrets SET reference = '{}'")
+    ann.get(path + '/payload')
+    found, _ = scraped(port)
+    assert found['km_secret_store_calls_total', 'ok', 'soft', 'store'] == 1
+    assert found['km_secret_store_calls_total', 'ok', 'retrieve', 'soft'] == 1
+    assert found['km_secret_store_calls_total', 'NotFound', 'retrieve', 'soft'] == 1
+    assert found['km_secret_store_call_seconds_count', 'retrieve', 'soft'] == 2
+
+
 def test_no_client_can_make_series_at_will(house, port):
     for number in range(50):
         Request.blank(f'/nothing-{number}', method=f'X{number}').get_response(house.application)
@@ -86,8 +100,8 @@ class Queue(Embedded):
 
 
 def test_the_length_of_the_queue_is_told_by_a_transport_that_has_one(house, port):
-    metrics = Metrics(house.conf.metrics, health=house.health, database=house.database,
-                      transport=Queue('x', None))
+    metrics = Metrics(house.conf.metrics)
+    metrics.tell_of(house.health, database=house.database, transport=Queue('x', None))
     metrics.start()
     found, _ = scraped(port + 1)
     metrics.stop()
