@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
@@ -14,6 +14,7 @@ from km.hosting.opening import Opening
 from km.hosting.traces import trace
 from km.interfaces import (
     CannotOpen,
+    Kept,
     KeyPair,
     NotFound,
     NotSupported,
@@ -155,9 +156,19 @@ class HostedStore:
 
 
 def _is_reference(answer: Any) -> bool:
-    return isinstance(answer, Mapping) and bool(answer) and all(
-        type(name) is str and type(value) in (str, int) for name, value in answer.items()) and len(
-        json.dumps(dict(answer))) <= _MOST_REFERENCE_BYTES
+    """Whether it is a flat object that goes into a row; ``answer`` may be of a class that is no help."""
+    try:
+        flat = isinstance(answer, Mapping) and all(
+            type(name) is str and type(value) in (str, int) for name, value in answer.items())
+        return flat and 2 < len(json.dumps(dict(answer), ensure_ascii=False).encode()) <= (
+            _MOST_REFERENCE_BYTES)
+    except Exception:
+        return False
+
+
+def _are_kept(answer: Any) -> bool:
+    return isinstance(answer, list | tuple) and all(
+        isinstance(kept, Kept) and _is_reference(kept.reference) for kept in answer)
 
 
 #: What an answer must look like, by the method; what is not here is not looked at.
@@ -166,7 +177,7 @@ _LOOKS_RIGHT: dict[str, Callable[[Any], bool]] = {
     'store': _is_reference,
     'retrieve': lambda answer: isinstance(answer, bytes),
     'find': lambda answer: answer is None or _is_reference(answer),
-    'kept': lambda answer: isinstance(answer, Sequence),
+    'kept': _are_kept,
     'generate': _is_reference,
     'generate_pair': lambda answer: isinstance(answer, KeyPair) and _is_reference(
         answer.private) and _is_reference(answer.public),
