@@ -25,13 +25,14 @@ class OpenKm(Km):
 
 
 @contextlib.contextmanager
-def believing_all(folder, databases, *, name, api=None, quotas=None):
+def believing_all(folder, databases, *, name, api=None, quotas=None, sections=None):
     """Run ``km-api`` on two new databases of a server; give an ``OpenKm``.
 
     It sweeps once, when it starts.
 
     :param name: what its databases' names begin with; no other km's on this server.
     :param api: more options of its section [api]; ``quotas`` likewise.
+    :param sections: more options, by section.
     """
     folder.chmod(0o700)
     with reserved_port() as port:
@@ -40,7 +41,7 @@ def believing_all(folder, databases, *, name, api=None, quotas=None):
             'database': {'connection': databases.create_database(name)},
             'worker': {'sweep_seconds': 3600},
             'secret_store:soft': {'connection': databases.create_database(f'{name}_ciphertext')},
-            'quotas': quotas or {}})
+            'quotas': quotas or {}, **(sections or {})})
         manage.command(['--config-file', str(conf), 'db', 'upgrade'])
         command, log = [program('km-api'), '--config-file', str(conf)], folder / 'km.log'
         with running(command, log, env=environment()) as process:
