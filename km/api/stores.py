@@ -153,7 +153,9 @@ class StoreOfSecret(HouseResource):
 
 def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]:
     """A store as clients see it."""
-    told = {
+    # Ahead of the reference: openstacksdk takes both for one attribute, and needs the latter last.
+    newer = {'secret_store_id': row.id} if environ['km.microversion'] >= versions.STORES else {}
+    return {
         'created': row.created.isoformat(),
         'updated': row.updated.isoformat(),
         'status': row.status,
@@ -161,11 +163,9 @@ def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]
         'global_default': bool(row.global_default),
         'secret_store_plugin': row.plugin,
         'crypto_plugin': None,
+        **newer,
         'secret_store_ref': links.to(environ, 'secret-stores', row.id),
     }
-    if environ['km.microversion'] >= versions.STORES:
-        told['secret_store_id'] = row.id
-    return told
 
 
 def _shown(row: Row | None, links: Links) -> Response:

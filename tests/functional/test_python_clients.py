@@ -10,7 +10,7 @@ from keystoneauth1.session import Session
 from openstack.connection import Connection
 from openstack.exceptions import ForbiddenException, NotFoundException
 
-from tests.functional.assertions import with_keystone
+from tests.functional.assertions import assert_refused, with_keystone
 from tests.functional.km_server import new_text
 
 
@@ -150,3 +150,15 @@ def test_openstacksdk_understands_that_something_is_forbidden(km):
     made = sdk(km).create_secret(name='ours')
     with pytest.raises(ForbiddenException):
         sdk(km, 'beta-member').delete_secret(made.secret_id)
+
+
+def test_openstacksdk_is_told_where_a_secret_is_and_moves_it(km):
+    path = km.secret()
+    admin = sdk(km, 'alpha-admin' if km.keystone else 'alpha-member')
+    store = admin.get_global_default_secret_store()
+    secret = admin.get_secret(path.rpartition('/')[2])
+    assert secret.secret_store_id == store.secret_store_id == store.id
+    admin.migrate_secret_store(secret, store)
+    if km.keystone:  # the client does not look at the answer
+        moved = km.put(f'{path}/secret-store/{store.id}', OpenStack_API_Version='key-manager 1.3')
+        assert_refused(moved, 403)

@@ -10,9 +10,10 @@ from oslo_utils import timeutils
 
 from km.conf.load import new
 from km.db.engine import Database
+from km.hosting.store import HostedStore
 from km.lifecycle import stores, transport_keys
 from km.lifecycle.context import Context
-from km.testing import MemoryStore, open_plugin
+from km.testing import MemoryStore
 from tests.functional.assertions import assert_refused, with_keystone
 
 AT_ONCE = 12
@@ -46,8 +47,10 @@ def ctx(request):
     conf.set_override('bits', 2048, group='transport_keys')
     database = Database(server.create_database(f'km_{uuid.uuid4().hex}'))
     database.upgrade()
+    store = HostedStore(MemoryStore('plugin', None))
+    store.open()
     yield Context(
-        stores={'plugin': open_plugin(MemoryStore)}, default_store='plugin',
+        stores={'plugin': store}, default_store='plugin',
         statement=database.statement, transaction=database.transaction,
         intent_timeout=timedelta(minutes=10), quotas={}, orders=conf.orders,
         transport_keys=conf.transport_keys, cast=None, clock=timeutils.utcnow)
@@ -74,4 +77,4 @@ def test_of_transport_keys_made_at_once_one_is_left(ctx):
     with ctx.statement() as connection:
         rows = connection.execute(sa.text('SELECT id, is_current FROM transport_keys'))
         assert {id_: bool(current) for id_, current in rows} == {first: False, second: True}
-    assert set(ctx.stores['plugin'].payloads) == {first, second}
+    assert set(ctx.stores['plugin'].guest.payloads) == {first, second}
