@@ -5,11 +5,16 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from km.db.models import CONSUMERS, CONTAINERS, ORDERS, PROJECT_SETTINGS, SECRETS
+from km.db.models import ACTIVE, CONSUMERS, CONTAINERS, ORDERS, PROJECT_SETTINGS, SECRETS
 
 _PAGES = {table: sa.select(table.c.id, table.c.status).where(
     table.c.project_id == bindparam('project'), table.c.id > bindparam('after'),
 ).order_by(table.c.id).limit(bindparam('page')) for table in (SECRETS, CONTAINERS)}
+
+_KEPT = sa.select(SECRETS.c.id, SECRETS.c.reference).where(
+    SECRETS.c.project_id == bindparam('project'), SECRETS.c.store == bindparam('store'),
+    SECRETS.c.reference.is_not(None), SECRETS.c.status == ACTIVE, SECRETS.c.id > bindparam('after'),
+).order_by(SECRETS.c.id).limit(bindparam('page'))
 
 
 def page(connection: sa.Connection, table: sa.Table, project_id: str, *, after: str,
@@ -20,6 +25,16 @@ def page(connection: sa.Connection, table: sa.Table, project_id: str, *, after: 
     """
     return connection.execute(
         _PAGES[table], {'project': project_id, 'after': after, 'page': page}).all()
+
+
+def kept(connection: sa.Connection, project_id: str, *, store: str, after: str,
+         page: int) -> Sequence[sa.Row]:
+    """Id and reference of the secrets of a project that have their payload in a store, by id.
+
+    :param after: the id before the first one; '' for the beginning.
+    """
+    return connection.execute(_KEPT, {
+        'project': project_id, 'store': store, 'after': after, 'page': page}).all()
 
 
 def forget(connection: sa.Connection, project_id: str) -> None:
