@@ -18,7 +18,7 @@ from km.acl.decision import Policy
 from km.conf import load
 from km.deploy import database
 from km.errors import KmError
-from km.plugins.secret_store import key_file
+from km.plugins.secret_store import key_file, key_ring
 
 
 def _checked(check: Callable) -> Callable:
@@ -72,7 +72,7 @@ class Checks(upgradecheck.UpgradeCommands):
     def _key_files(self) -> None:
         for store in registry.Registry(self._conf).secret_stores.values():
             for path in getattr(store.guest.settings, 'kek_file', ()):
-                key_file.read(path)
+                key_ring.read(path)
         for path in self._conf.worker.seal_key_file:
             key_file.read(path, key_file.SEAL_KEY)
 

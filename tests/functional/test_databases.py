@@ -15,6 +15,7 @@ from km.db.failures import Undone, retried
 from km.db.models import ACL_USERS, METADATA
 from km.errors import Unavailable
 from km.plugins.secret_store import ciphertexts
+from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
 from tests.functional.assertions import with_keystone
 from tests.functional.km_server import new_text
 
@@ -160,15 +161,14 @@ def test_names_that_are_alike_are_different_names(database):
 
 
 def test_projects_that_are_alike_have_keys_of_their_own(server):
-    engine = ciphertexts.connect(server.create_database(f'km_{uuid.uuid4().hex}'), 1)
-    with engine.connect() as connection:
-        for number, name in enumerate(ALIKE):
-            connection.execute(ciphertexts.INSERT_KEY, {
-                'project_id': name, 'generation': 1, 'key_id': str(number), 'wrapped': b'key'})
-        for number, name in enumerate(ALIKE):
-            row = connection.execute(ciphertexts.NEWEST_KEY, {'project_id': name}).one()
-            assert row.key_id == str(number)
-    engine.dispose()
+    database = CiphertextDatabase(
+        server.create_database(f'km_{uuid.uuid4().hex}'), max_connections=1, seconds=20)
+    for number, name in enumerate(ALIKE):
+        database.run(ciphertexts.INSERT_KEY, project_id=name, generation=1, key_id=str(number),
+                     wrapped=b'key')
+    for number, name in enumerate(ALIKE):
+        assert database.one(ciphertexts.NEWEST_KEY, project_id=name).key_id == str(number)
+    database.close()
 
 
 def test_what_does_not_fit_is_refused_and_never_cut(server):

@@ -109,7 +109,7 @@ def test_when_a_required_store_does_not_open_the_others_are_closed_again(registr
                       'secret_store:bad': {'plugin': 'down', 'required': True}})
     with pytest.raises(Unavailable):
         found.open()
-    assert found.secret_stores['soft'].guest._database.pool.checkedin() == 0
+    assert found.secret_stores['soft'].guest._database.engine.pool.checkedin() == 0
 
 
 def test_a_plugin_that_does_not_close_is_logged_and_the_others_close(registry, offered, caplog):

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-manage kek``, ``rewrap``, ``transport-key`` and ``seal-key``: keys of km's own."""
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 from km import registry
+from km.cmd.manage.commands import Conf, group, worker
 from km.cmd.manage.commands import add as add_command
-from km.cmd.manage.commands import group, worker
 from km.errors import Misconfigured
+from km.interfaces import MasterKeyRotation
 from km.lifecycle import transport_keys
 from km.plugins.secret_store import key_file
 from km.plugins.secret_store.envelope import EnvelopeStore
+from km.plugins.secret_store.simple_crypto import SimpleCrypto
+
+_PAGE = 100
+
+Ability = TypeVar('Ability')
 
 
 def kek_create(asked, conf) -> None:
@@ -18,13 +26,52 @@ def kek_create(asked, conf) -> None:
 
 def rewrap(asked, conf) -> None:
     """Seal the project keys of a store under its newest master key."""
-    hosted = registry.Registry(conf()).secret_stores.get(asked.store)
-    store = hosted and hosted.guest
-    if not isinstance(store, EnvelopeStore):
-        raise Misconfigured(f"'{asked.store}' is no enabled store with project keys to rewrap.")
-    store.open()
-    print(f'{store.rewrap()} project keys are under the newest master key now.')
-    store.close()
+    with _opened(asked.store, conf, EnvelopeStore, 'project keys to rewrap') as store:
+        print(f'{_rewrap_all(store)} project keys are under the newest master key now.')
+
+
+def kek_rotate(asked, conf) -> None:
+    """Seal under a new master key from now on, and seal the project keys of a store under it again."""
+    with _opened(asked.store, conf, MasterKeyRotation, 'a master key that can be replaced') as store:
+        newest = store.new_master_key()
+        print(f'{_rewrap_all(store)} project keys are under the new master key {newest} now.')
+
+
+def kek_stage(asked, conf) -> None:
+    """Put a new master key into a store's key file that opens and does not seal yet."""
+    with _opened(asked.store, conf, SimpleCrypto, 'key files') as store:
+        staged, file = store.stage_master_key(), store.settings.kek_file[0]
+        print(f'{file}: master key {staged} is staged. Copy the file to every host that runs a worker, '
+              f'run "km-manage kek rotate {asked.store}" here, and copy it once more.')
+
+
+def kek_retire(asked, conf) -> None:
+    """Drop from a store's key file the master keys that seal nothing any more."""
+    with _opened(asked.store, conf, SimpleCrypto, 'key files') as store:
+        retired, files = store.retire_master_keys(), store.settings.kek_file
+        print(f'{files[0]}: {len(retired)} master keys retired{"".join(f" {key}" for key in retired)}.')
+        if files[1:]:
+            print(f'{", ".join(files[1:])}: needed no more; take it out of kek_file.')
+
+
+@contextlib.contextmanager
+def _opened(name: str, conf: Conf, ability: type[Ability], has: str) -> Iterator[Ability]:
+    """A store that can do something, open, without the deadlines that km has for its calls."""
+    hosted = registry.Registry(conf()).secret_stores.get(name)
+    if hosted is None or not isinstance(hosted.guest, ability):
+        raise Misconfigured(f"'{name}' is no enabled store with {has}.")
+    hosted.guest.open()
+    try:
+        yield hosted.guest
+    finally:
+        hosted.guest.close()
+
+
+def _rewrap_all(store: Any) -> int:
+    done = 0
+    while looked_at := store.rewrap(limit=_PAGE):
+        done += looked_at
+    return done
 
 
 def transport_key_rotate(asked, conf) -> None:
@@ -44,6 +91,8 @@ def add(commands: Any) -> None:
     add_command(commands, 'rewrap', rewrap).add_argument('store', help='name of a secret store')
     kek = group(commands, 'kek', 'master keys of secret stores')
     add_command(kek, 'create', kek_create).add_argument('file')
+    for name, function in (('stage', kek_stage), ('rotate', kek_rotate), ('retire', kek_retire)):
+        add_command(kek, name, function).add_argument('store', help='name of a secret store')
     add_command(group(commands, 'transport-key', 'keys that clients wrap payloads with'),
                 'rotate', transport_key_rotate)
     seal_key = group(commands, 'seal-key', 'keys that messages are sealed with')

@@ -1,70 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ciphertext database of an ``EnvelopeStore``: its tables, its statements, its engine.
+"""The ciphertext database of an ``EnvelopeStore``: its tables and its statements, built once, here.
 
-Every statement stands alone, so the engine commits each by itself. Statements are built once, here.
+Every statement stands alone, and is committed by itself; see ``ciphertext_database``.
 """
-import contextlib
-import logging
-import select
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import bindparam, event
+from sqlalchemy import bindparam
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import (
-    DBAPIError,
-    DisconnectionError,
-    IntegrityError,
-    OperationalError,
-    ProgrammingError,
-)
 
-from km.interfaces import Unavailable
-
-LOG = logging.getLogger(__name__)
-
-#: The age at which an idle connection is replaced: sooner than servers and firewalls forget it.
-_RECYCLE_SECONDS = 3600
-
-_metadata = sa.MetaData()
+TABLES = sa.MetaData()
 
 #: A project's id, compared byte by byte, as databases other than MariaDB do by default.
 _Project = sa.String(255).with_variant(
     mysql.VARCHAR(255, collation='utf8mb4_nopad_bin'), 'mysql', 'mariadb')
 
-BLOBS = sa.Table(
-    'blobs', _metadata,
-    sa.Column('secret_id', sa.String(36), primary_key=True),
-    sa.Column('version', sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column('blob', sa.LargeBinary(2 ** 24), nullable=False),
-)
+
+def _blobs(name: str) -> sa.Table:
+    return sa.Table(
+        name, TABLES,
+        sa.Column('secret_id', sa.String(36), primary_key=True),
+        sa.Column('version', sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column('blob', sa.LargeBinary(2 ** 24), nullable=False))
+
+
+BLOBS = _blobs('blobs')
+#: Keys that sign here and are never given out.
+SIGNING_KEYS = _blobs('signing_keys')
 PROJECT_KEYS = sa.Table(
-    'project_keys', _metadata,
+    'project_keys', TABLES,
     sa.Column('project_id', _Project, primary_key=True),
     sa.Column('generation', sa.Integer, primary_key=True, autoincrement=False),
     sa.Column('key_id', sa.String(64), nullable=False, index=True),
     sa.Column('wrapped', sa.LargeBinary(1024), nullable=False),
 )
 
-_of_secret = BLOBS.c.secret_id == bindparam('secret_id')
-_of_version = BLOBS.c.version == bindparam('version')
 _of_project = PROJECT_KEYS.c.project_id == bindparam('project_id')
 _not_under = PROJECT_KEYS.c.key_id != bindparam('key_id')
+_newest_generation = sa.select(sa.func.max(PROJECT_KEYS.c.generation)).where(
+    _of_project).scalar_subquery()
 
-GET = sa.select(BLOBS.c.blob).where(_of_secret, _of_version)
-FIND = sa.select(BLOBS.c.version).where(_of_secret).limit(1)
-_ALL = sa.select(BLOBS.c.secret_id, BLOBS.c.version).order_by(
-    BLOBS.c.secret_id, BLOBS.c.version).limit(bindparam('page'))
-FIRST = _ALL
-NEXT = _ALL.where(sa.or_(BLOBS.c.secret_id > bindparam('secret_id'), sa.and_(
-    _of_secret, BLOBS.c.version > bindparam('version'))))
-INSERT = BLOBS.insert()
-DELETE = BLOBS.delete().where(_of_secret, _of_version)
+
+class Place(NamedTuple):
+    """The statements on a table of blobs.
+
+    :param insert: adds nothing unless ``generation`` is still that of the project's newest key.
+    :param replace: puts ``new`` in the place of ``old``, if that is still there.
+    """
+
+    get: Any
+    find: Any
+    first: Any
+    next: Any
+    insert: Any
+    replace: Any
+    delete: Any
+
+
+def _place(table: sa.Table) -> Place:
+    of_secret = table.c.secret_id == bindparam('secret_id')
+    of_blob = sa.and_(of_secret, table.c.version == bindparam('version'))
+    in_order = sa.select(table.c.secret_id, table.c.version).order_by(
+        table.c.secret_id, table.c.version).limit(bindparam('page'))
+    values = [bindparam(column.name, None, column.type) for column in table.c]
+    return Place(
+        get=sa.select(table.c.blob).where(of_blob),
+        find=sa.select(table.c.version).where(of_secret).limit(1),
+        first=in_order,
+        next=in_order.where(sa.or_(table.c.secret_id > bindparam('secret_id'), sa.and_(
+            of_secret, table.c.version > bindparam('version')))),
+        insert=table.insert().from_select(
+            list(table.c), sa.select(*values).where(_newest_generation == bindparam('generation'))
+        ).execution_options(preserve_rowcount=True),  # psycopg's cursor forgets it otherwise
+        replace=table.update().where(
+            table.c.secret_id == bindparam('of'), table.c.version == bindparam('at'),
+            table.c.blob == bindparam('old')).values(blob=bindparam('new')),
+        delete=table.delete().where(of_blob))
+
+
+PAYLOADS = _place(BLOBS)
+SIGNING = _place(SIGNING_KEYS)
 
 GET_KEY = PROJECT_KEYS.select().where(
     _of_project, PROJECT_KEYS.c.generation == bindparam('generation'))
 NEWEST_KEY = PROJECT_KEYS.select().where(_of_project).order_by(
     PROJECT_KEYS.c.generation.desc()).limit(1)
 INSERT_KEY = PROJECT_KEYS.insert()
+DELETE_KEYS = PROJECT_KEYS.delete().where(
+    _of_project, PROJECT_KEYS.c.generation <= bindparam('until'))
 KEYS_NOT_UNDER = PROJECT_KEYS.select().where(_not_under).order_by(
     PROJECT_KEYS.c.project_id, PROJECT_KEYS.c.generation).limit(bindparam('page'))
 COUNT_KEYS_NOT_UNDER = sa.select(sa.func.count().label('waiting')).select_from(
@@ -78,54 +101,3 @@ ONE_KEY_OF_EACH_MASTER = PROJECT_KEYS.select().where(~sa.exists().where(
     _first.c.key_id == PROJECT_KEYS.c.key_id,
     sa.tuple_(_first.c.project_id, _first.c.generation)
     < sa.tuple_(PROJECT_KEYS.c.project_id, PROJECT_KEYS.c.generation)))
-
-
-def connect(url: str, max_connections: int) -> sa.Engine:
-    """An engine on the ciphertext database, with its tables in place.
-
-    :raises sqlalchemy.exc.ArgumentError: ``url`` is no database URL.
-    :raises Unavailable: the database does not answer.
-    """
-    engine = sa.create_engine(
-        url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
-        max_overflow=0, pool_recycle=_RECYCLE_SECONDS, pool_use_lifo=True,
-        skip_autocommit_rollback=True)
-    if engine.dialect.name == 'sqlite':
-        event.listen(engine, 'connect', _durable)
-    else:
-        event.listen(engine, 'checkout', _refuse_dead)
-    try:
-        _create_tables(engine)
-    except DBAPIError as error:
-        raise Unavailable(f'The ciphertext database does not answer ({error.orig}).') from None
-    event.listen(engine, 'handle_error', _unavailable)
-    return engine
-
-
-def _create_tables(engine: sa.Engine) -> None:
-    """Create what is not there. Each failure may be another process that was faster with one table."""
-    for _ in _metadata.sorted_tables:
-        with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
-            return _metadata.create_all(engine)
-    return _metadata.create_all(engine)
-
-
-def _refuse_dead(connection, _record, _proxy) -> None:
-    """Notice that the server hung up while a connection was idle, as ``km.db.engine`` does."""
-    idle = select.poll()
-    idle.register(getattr(connection, '_sock', connection), select.POLLIN)  # PyMySQL's, or psycopg's
-    if idle.poll(0):
-        raise DisconnectionError
-
-
-def _unavailable(context) -> None:
-    if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
-            context.sqlalchemy_exception, IntegrityError | ProgrammingError):
-        LOG.warning('The ciphertext database failed: %s', context.original_exception)
-        raise Unavailable('The secret store cannot reach its database.') from None
-
-
-def _durable(connection, _record) -> None:
-    connection.execute('PRAGMA busy_timeout=30000')
-    connection.execute('PRAGMA journal_mode=WAL')
-    connection.execute('PRAGMA synchronous=FULL')

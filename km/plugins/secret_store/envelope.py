@@ -6,26 +6,23 @@ HSM, a KMIP server or a key file does no more. Everything else is here: a key pe
 you; a key per secret, wrapped by the project's; the ciphertext, in a database of the store's own.
 The metadata database never sees any of it.
 """
-import contextlib
 import os
 import secrets
-import threading
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 
 import sqlalchemy as sa
-from cachetools import TTLCache
 from oslo_config import cfg
-from sqlalchemy.exc import IntegrityError
 
 from km.interfaces import (
     CannotOpen,
     Inventory,
     Kept,
+    KmError,
     Misconfigured,
     NotFound,
+    ProjectKeyRotation,
     Reference,
     SecretStore,
     StoredSecret,
@@ -33,26 +30,33 @@ from km.interfaces import (
     Unavailable,
 )
 from km.plugins.secret_store import ciphertexts, sealing
+from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
+from km.plugins.secret_store.project_keys import MasterKeys, ProjectKeys, WrappedKey
 
-_REWRAP_PAGE = 100
+__all__ = ['Blob', 'EnvelopeStore', 'WrappedKey']
+
 #: A version is a random number, so that no attempt to store can get into another's way.
 _VERSION_BITS = 62
+#: How often a project may get a newer key while something is stored.
+_MOST_ATTEMPTS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrappedKey:
-    """A 32-byte key, sealed by a master key.
+class Blob(NamedTuple):
+    """Which blob, and how it is bound: its table, whose it is, and what is in it if it is no payload."""
 
-    :param key_id: which master key opens it: a public fingerprint or label, at most 64 characters.
-    :param data: whatever ``unwrap`` needs, at most 1 KiB.
+    place: ciphertexts.Place
+    project_id: str
+    secret_id: str
+    version: int
+    kind: tuple[str, ...] = ()
+
+
+class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
+    """A secret store with its own ciphertext database and a master key it never holds itself.
+
+    One that can have its master key replaced adds ``MasterKeyRotation`` to its bases and writes
+    ``new_master_key``; ``to_rewrap`` and ``rewrap`` are here.
     """
-
-    key_id: str
-    data: bytes = field(repr=False)
-
-
-class EnvelopeStore(SecretStore, Inventory):
-    """A secret store with its own ciphertext database and a master key it never holds itself."""
 
     options: ClassVar[Sequence[cfg.Opt]] = (
         cfg.StrOpt('connection', required=True, secret=True,
@@ -65,6 +69,9 @@ class EnvelopeStore(SecretStore, Inventory):
                         'seals counts twice.'),
         cfg.IntOpt('project_key_cache_seconds', default=900, min=1,
                    help='How long it keeps each, after which the master key is asked again.'),
+        cfg.IntOpt('database_timeout_seconds', default=20, min=1,
+                   help='How long to wait for a connection to that database and for each answer. Let '
+                        'it be less than call_timeout_seconds.'),
     )
 
     @abstractmethod
@@ -83,156 +90,148 @@ class EnvelopeStore(SecretStore, Inventory):
         """
 
     def open(self) -> None:
-        self._keys: TTLCache = TTLCache(
-            self.settings.project_key_cache_size, self.settings.project_key_cache_seconds)
-        self._keys_lock = threading.Lock()
+        settings = self.settings
         try:
-            self._database = ciphertexts.connect(
-                self.settings.connection, self.settings.max_connections)
+            self._database = CiphertextDatabase(
+                settings.connection, max_connections=settings.max_connections,
+                seconds=settings.database_timeout_seconds)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
             raise Misconfigured(f'[secret_store:{self.name}] connection: it is not a database URL '
                                 f'that this km can use ({type(error).__name__}).') from None
         except Unavailable:
             raise Unavailable(f'[secret_store:{self.name}] connection: the database does not '
                               'answer.') from None
-        self._require_master_keys()
+        self._keys = ProjectKeys(
+            self._database, MasterKeys(self.wrap, self.unwrap),
+            size=settings.project_key_cache_size, seconds=settings.project_key_cache_seconds)
+        try:
+            self._require_master_keys()
+        except KmError:
+            self.close()
+            raise
 
     def check(self) -> str:
         key = os.urandom(sealing.KEY_BYTES)
         wrapped = self.wrap(key, b'km-check')
         if self.unwrap(wrapped, b'km-check') != key:
             raise CannotOpen('The master key does not give back what it sealed.')
-        waiting, = self._all(ciphertexts.COUNT_KEYS_NOT_UNDER, key_id=wrapped.key_id)[0]
+        waiting = self._keys.to_rewrap()
         told = f'; {waiting} project keys to rewrap' if waiting else ''
         return f'sealing under master key {wrapped.key_id}{told}'
 
     def close(self) -> None:
         self._keys.clear()
-        self._database.dispose()
+        self._database.close()
 
     def store(self, request: StoreRequest) -> Reference:
-        generation, key = self._newest_key(request.project_id)
-        version = secrets.randbits(_VERSION_BITS)
-        blob = sealing.seal(
-            request.payload, project_key=key, generation=generation,
-            bound_to=sealing.binding(request.project_id, request.secret_id, version))
-        with self._database.connect() as connection:
-            connection.execute(ciphertexts.INSERT, {
-                'secret_id': request.secret_id, 'version': version, 'blob': blob})
-        return {'version': version}
+        return {'version': self._keep(
+            _payload(request.project_id, request.secret_id, _new_version()), request.payload)}
 
     def retrieve(self, stored: StoredSecret) -> bytes:
-        version = _version(stored)
-        row = self._one(ciphertexts.GET, secret_id=stored.secret_id, version=version)
-        if row is None:
-            raise NotFound('The secret is not in its store.')
-        return sealing.unseal(
-            row.blob,
-            project_key=self._key(stored.project_id, sealing.generation_of(row.blob)),
-            bound_to=sealing.binding(stored.project_id, stored.secret_id, version))
+        return self._open(_stored_payload(stored))
 
     def delete(self, stored: StoredSecret) -> None:
-        self._run(ciphertexts.DELETE, secret_id=stored.secret_id, version=_version(stored))
+        self._destroy(_stored_payload(stored))
 
     def find(self, secret_id: str) -> Reference | None:
-        row = self._one(ciphertexts.FIND, secret_id=secret_id)
+        row = self._database.one(ciphertexts.PAYLOADS.find, secret_id=secret_id)
         return None if row is None else {'version': row.version}
 
     def kept(self, *, after: Kept | None, limit: int) -> Sequence[Kept]:
-        rows = self._all(ciphertexts.FIRST, page=limit) if after is None else self._all(
-            ciphertexts.NEXT, page=limit, secret_id=after.secret_id,
-            version=after.reference['version'])
+        place = ciphertexts.PAYLOADS
+        rows = self._database.all(place.first, page=limit) if after is None else self._database.all(
+            place.next, page=limit, secret_id=after.secret_id, version=after.reference['version'])
         return [Kept(secret_id=row.secret_id, reference={'version': row.version}) for row in rows]
 
-    def rewrap(self) -> int:
-        """Seal every project key under the newest master key again; no payload is touched.
+    def to_rewrap(self) -> int:
+        return self._keys.to_rewrap()
 
-        Safe beside running processes and after a crash: each key is swapped by one statement.
+    def rewrap(self, *, limit: int) -> int:
+        return self._keys.rewrap(limit)
 
-        :returns: how many project keys were not under the newest master key before.
+    def new_project_key(self, project_id: str) -> None:
+        self._keys.renew(project_id)
+
+    def rekey(self, stored: StoredSecret) -> bool:
+        return self._rekey(_stored_payload(stored))
+
+    def destroy_project_keys(self, project_id: str, *, newest: bool) -> int:
+        return self._keys.destroy(project_id, newest=newest)
+
+    def _keep(self, blob: Blob, content: bytes) -> int:
+        """Seal ``content`` under the newest key of its project; its version."""
+        for _ in range(_MOST_ATTEMPTS):
+            generation, key = self._keys.newest(blob.project_id)
+            sealed = sealing.seal(content, project_key=key, generation=generation,
+                                  bound_to=sealing.binding(*blob[1:4], *blob.kind))
+            if self._database.run(
+                    blob.place.insert, secret_id=blob.secret_id, version=blob.version, blob=sealed,
+                    project_id=blob.project_id, generation=generation):
+                return blob.version
+            self._keys.forget(blob.project_id)  # another process made a newer one, or destroyed it
+        raise Unavailable('The key of the project is being replaced.')
+
+    def _open(self, blob: Blob) -> bytes:
+        """What is in a blob.
+
+        :raises NotFound: there is none.
+        :raises CannotOpen: it does not open, and that is not because it was being sealed anew.
         """
-        newest, done = self.wrap(os.urandom(sealing.KEY_BYTES), b'km-check').key_id, 0
-        while True:
-            with self._database.connect() as connection:
-                rows = connection.execute(
-                    ciphertexts.KEYS_NOT_UNDER, {'key_id': newest, 'page': _REWRAP_PAGE}).all()
-            if not rows:
-                return done
-            for row in rows:
-                context = _context(row.project_id, row.generation)
-                wrapped = self.wrap(self.unwrap(_wrapped(row), context), context)
-                done += self._run(
-                    ciphertexts.REWRAP, of=row.project_id, at=row.generation, was=row.key_id,
-                    key_id=wrapped.key_id, wrapped=wrapped.data)
+        sealed = self._sealed(blob)
+        while sealed is not None:
+            try:
+                return self._unsealed(blob, sealed)
+            except CannotOpen:
+                before, sealed = sealed, self._sealed(blob)
+                if sealed == before:
+                    raise
+        raise NotFound('The secret is not in its store.')
 
-    def _newest_key(self, project_id: str) -> tuple[int, bytes]:
-        with self._keys_lock:
-            cached = self._keys.get(project_id)
-        if cached is not None:
-            return cached
-        row = self._one(ciphertexts.NEWEST_KEY, project_id=project_id)
-        if row is None:
-            row = self._make_first_key(project_id)
-        newest = row.generation, self._key(project_id, row.generation, row)
-        with self._keys_lock:
-            self._keys[project_id] = newest
-        return newest
+    def _rekey(self, blob: Blob) -> bool:
+        """Seal a blob anew, unless it is under the newest key; whether it was done."""
+        while (sealed := self._sealed(blob)) is not None:
+            # In this order: a key that is older than the blob's would be one that may be destroyed.
+            generation, key = self._keys.look_up_newest(blob.project_id)
+            if sealing.generation_of(sealed) == generation:
+                return False
+            anew = sealing.seal(self._unsealed(blob, sealed), project_key=key, generation=generation,
+                                bound_to=sealing.binding(*blob[1:4], *blob.kind))
+            if self._database.run(
+                    blob.place.replace, of=blob.secret_id, at=blob.version, old=sealed, new=anew):
+                return True
+        return False
 
-    def _make_first_key(self, project_id: str) -> sa.Row:
-        wrapped = self.wrap(os.urandom(sealing.KEY_BYTES), _context(project_id, 1))
-        # If another process was first, its key is the project's; ours has sealed nothing yet.
-        with contextlib.suppress(IntegrityError):
-            self._run(ciphertexts.INSERT_KEY, project_id=project_id, generation=1,
-                      key_id=wrapped.key_id, wrapped=wrapped.data)
-        return self._all(ciphertexts.NEWEST_KEY, project_id=project_id)[0]
+    def _destroy(self, blob: Blob) -> None:
+        self._database.run(blob.place.delete, secret_id=blob.secret_id, version=blob.version)
 
-    def _key(self, project_id: str, generation: int, row: sa.Row | None = None) -> bytes:
-        """One of a project's keys, unwrapped, from memory if it is there."""
-        with self._keys_lock:
-            key = self._keys.get((project_id, generation))
-        if key is None:
-            row = row or self._one(ciphertexts.GET_KEY, project_id=project_id, generation=generation)
-            if row is None:
-                raise CannotOpen('The stored secret does not open: its project has no such key.')
-            key = self.unwrap(_wrapped(row), _context(project_id, generation))
-            with self._keys_lock:
-                self._keys[project_id, generation] = key
-        return key
+    def _sealed(self, blob: Blob) -> bytes | None:
+        row = self._database.one(blob.place.get, secret_id=blob.secret_id, version=blob.version)
+        return None if row is None else row.blob
+
+    def _unsealed(self, blob: Blob, sealed: bytes) -> bytes:
+        key = self._keys.get(blob.project_id, sealing.generation_of(sealed))
+        return sealing.unseal(
+            sealed, project_key=key, bound_to=sealing.binding(*blob[1:4], *blob.kind))
 
     def _require_master_keys(self) -> None:
         """Refuse to start with ciphertext that the master keys here cannot open."""
-        for row in self._all(ciphertexts.ONE_KEY_OF_EACH_MASTER):
-            try:
-                self.unwrap(_wrapped(row), _context(row.project_id, row.generation))
-            except CannotOpen:
-                self._database.dispose()
-                raise Misconfigured(
-                    f'[secret_store:{self.name}] its database holds keys sealed by master key '
-                    f'{row.key_id}, which does not fit or is not configured.') from None
-
-    def _one(self, statement: Any, **values: Any) -> sa.Row | None:
-        with self._database.connect() as connection:
-            return connection.execute(statement, values).first()
-
-    def _all(self, statement: Any, **values: Any) -> Sequence[sa.Row]:
-        with self._database.connect() as connection:
-            return connection.execute(statement, values).all()
-
-    def _run(self, statement: Any, **values: Any) -> int:
-        with self._database.connect() as connection:
-            return connection.execute(statement, values).rowcount
+        missing = self._keys.unopened_master()
+        if missing is not None:
+            raise Misconfigured(
+                f'[secret_store:{self.name}] its database holds keys sealed by master key '
+                f'{missing}, which does not fit or is not configured.')
 
 
-def _version(stored: StoredSecret) -> int:
+def _new_version() -> int:
+    return secrets.randbits(_VERSION_BITS)
+
+
+def _payload(project_id: str, secret_id: str, version: int) -> Blob:
+    return Blob(ciphertexts.PAYLOADS, project_id, secret_id, version)
+
+
+def _stored_payload(stored: StoredSecret) -> Blob:
     version = stored.reference.get('version')
     if not isinstance(version, int):
         raise NotFound('The reference is of another store.')
-    return version
-
-
-def _context(project_id: str, generation: int) -> bytes:
-    return b'km-project-key' + sealing.binding(project_id, '', generation)
-
-
-def _wrapped(row: sa.Row) -> WrappedKey:
-    return WrappedKey(key_id=row.key_id, data=row.wrapped)
+    return _payload(stored.project_id, stored.secret_id, version)

@@ -6,6 +6,8 @@ master key; ``km-seal-key-v1`` instead is a key that messages are sealed with, s
 in the place of the other. The fingerprint is public, the first 16 hexadecimal digits of
 HMAC-SHA256(key, 'km key fingerprint'). It is kept beside everything the key seals, and it is checked on
 reading, so that a damaged file or a file under another's name is found out at once.
+
+A file of master keys may hold several, a line each: see ``key_ring``.
 """
 import base64
 import binascii
@@ -20,7 +22,7 @@ from km.interfaces import Misconfigured
 KEK, SEAL_KEY = 'kek', 'seal-key'
 
 _KEY_BYTES = 32
-_MAX_FILE_BYTES = 512
+_MAX_FILE_BYTES = 2 ** 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +43,43 @@ def create(path: str, kind: str = KEK) -> MasterKey:
 
     :raises Misconfigured: the file exists, or cannot be written. A key is never overwritten.
     """
-    key = os.urandom(_KEY_BYTES)
-    made = MasterKey(fingerprint(key), key)
-    line = f'{_label(kind)} {made.fingerprint} {base64.b64encode(key).decode()}\n'
+    made = new()
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
-        with os.fdopen(descriptor, 'w', encoding='ascii') as file:
-            file.write(line)
-            file.flush()
-            os.fsync(descriptor)
-        _sync_folder(path)
+        write_new(path, line(made, kind) + '\n')
+        sync_folder(path)
     except OSError as error:
         raise Misconfigured(f'The key file {path} cannot be written: {error.strerror}.') from None
     return made
 
 
-def _sync_folder(path: str) -> None:
+def new() -> MasterKey:
+    """A new random key."""
+    key = os.urandom(_KEY_BYTES)
+    return MasterKey(fingerprint(key), key)
+
+
+def line(key: MasterKey, kind: str = KEK) -> str:
+    """A key as a file holds it."""
+    return f'{_label(kind)} {key.fingerprint} {base64.b64encode(key.key).decode()}'
+
+
+def write_new(path: str, text: str) -> None:
+    """Write a file that must not be there yet, with mode 0400; its name is not durable yet."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+    with os.fdopen(descriptor, 'w', encoding='ascii') as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def folder_of(path: str) -> str:
+    """The folder that a file is in."""
+    return os.path.dirname(os.path.abspath(path))
+
+
+def sync_folder(path: str) -> None:
     """Make the name of a new file as durable as its content."""
-    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder_of(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -73,14 +94,21 @@ def read(path: str, kind: str = KEK) -> MasterKey:
 
     :raises Misconfigured: it is not so, or it holds no key of the form above.
     """
+    return parse(path, kind, read_text(path))
+
+
+def read_text(path: str) -> bytes:
+    """What is in a file that is as ``read`` demands.
+
+    :raises Misconfigured: it is not so.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, 'rb') as file:
             _require_private(path, os.fstat(descriptor))
-            text = file.read(_MAX_FILE_BYTES)
+            return file.read(_MAX_FILE_BYTES)
     except OSError as error:
         raise Misconfigured(f'The key file {path} cannot be read: {error.strerror}.') from None
-    return _parse(path, kind, text)
 
 
 def _require_private(path: str, status: os.stat_result) -> None:
@@ -91,11 +119,16 @@ def _require_private(path: str, status: os.stat_result) -> None:
     if status.st_mode & 0o037:
         raise Misconfigured(f'The key file {path} may be read or written by others; '
                             'set its mode to 0400.')
-    if os.stat(os.path.dirname(os.path.abspath(path))).st_mode & 0o022:
+    if os.stat(folder_of(path)).st_mode & 0o022:
         raise Misconfigured(f'The folder of the key file {path} may be written to by others.')
 
 
-def _parse(path: str, kind: str, text: bytes) -> MasterKey:
+def parse(path: str, kind: str, text: bytes) -> MasterKey:
+    """The key in a line.
+
+    :param path: where it was read, for the message.
+    :raises Misconfigured: there is no key of this kind in it.
+    """
     try:
         label, name, encoded = text.decode('ascii').split()
         key = base64.b64decode(encoded, validate=True)

@@ -30,10 +30,13 @@ _TAG_BYTES = 16
 _NONCE_BYTES = 12
 
 
-def binding(project_id: str, secret_id: str, version: int) -> bytes:
-    """What a blob belongs to, as bytes no other project, secret or version can share."""
+def binding(project_id: str, secret_id: str, version: int, *kind: str) -> bytes:
+    """What a blob belongs to, as bytes no other project, secret, version or kind can share.
+
+    :param kind: what is in it, if it is no payload.
+    """
     return b''.join(struct.pack('>H', len(part)) + part for part in (
-        project_id.encode(), secret_id.encode(), str(version).encode()))
+        text.encode() for text in (project_id, secret_id, str(version), *kind)))
 
 
 def seal(payload: bytes, *, project_key: bytes, generation: int, bound_to: bytes,

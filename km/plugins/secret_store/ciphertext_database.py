@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ciphertext database of an ``EnvelopeStore``, as one process has it: durable, and never waited for
+longer than the operator says.
+
+The engine commits each statement by itself.
+"""
+import contextlib
+import logging
+import select
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from km.interfaces import Unavailable
+from km.plugins.secret_store import ciphertexts
+
+LOG = logging.getLogger(__name__)
+
+#: The age at which an idle connection is replaced: sooner than servers and firewalls forget it.
+_RECYCLE_SECONDS = 3600
+_CANNOT_REACH = 'The secret store cannot reach its database.'
+
+
+class CiphertextDatabase:
+    """The database of one process. All methods raise ``Unavailable`` when it does not answer in time."""
+
+    def __init__(self, url: str, *, max_connections: int, seconds: int):
+        """Connect, and create the tables that are not there.
+
+        :param seconds: how long to wait for a connection, and for each statement.
+        :raises sqlalchemy.exc.ArgumentError: ``url`` is no database URL.
+        :raises Unavailable: the database does not answer.
+        """
+        self.engine = sa.create_engine(
+            url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
+            max_overflow=0, pool_timeout=seconds, pool_recycle=_RECYCLE_SECONDS, pool_use_lifo=True,
+            skip_autocommit_rollback=True)
+        _keep_deadlines(self.engine, seconds)
+        try:
+            self.engine.connect().close()  # one attempt, before those that may be repeated
+            _create_tables(self.engine)
+        except DBAPIError as error:
+            self.engine.dispose()
+            raise Unavailable(f'The ciphertext database does not answer ({error.orig}).') from None
+        event.listen(self.engine, 'handle_error', _unavailable)
+
+    def one(self, statement: Any, **values: Any) -> sa.Row | None:
+        """The first row."""
+        with self._connected() as connection:
+            return connection.execute(statement, values).first()
+
+    def all(self, statement: Any, **values: Any) -> Sequence[sa.Row]:
+        """All rows."""
+        with self._connected() as connection:
+            return connection.execute(statement, values).all()
+
+    def run(self, statement: Any, **values: Any) -> int:
+        """How many rows it changed."""
+        with self._connected() as connection:
+            return connection.execute(statement, values).rowcount
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _connected(self) -> sa.Connection:
+        try:
+            return self.engine.connect()
+        except sa.exc.TimeoutError:
+            LOG.warning('All connections to the ciphertext database are in use.')
+            raise Unavailable('All connections of the secret store are in use.') from None
+
+
+def _create_tables(engine: sa.Engine) -> None:
+    """Create what is not there. Each failure may be another process that was faster with one table."""
+    for _ in ciphertexts.TABLES.sorted_tables:
+        with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
+            return ciphertexts.TABLES.create_all(engine)
+    return ciphertexts.TABLES.create_all(engine)
+
+
+def _keep_deadlines(engine: sa.Engine, seconds: int) -> None:
+    """Have every connection give up by itself, whatever the server or the network does."""
+    if engine.dialect.name == 'sqlite':
+        def durable(connection: Any, _record: Any) -> None:
+            connection.execute(f'PRAGMA busy_timeout={seconds * 1000}')
+            connection.execute('PRAGMA journal_mode=WAL')
+            connection.execute('PRAGMA synchronous=FULL')
+
+        event.listen(engine, 'connect', durable)
+        return
+    event.listen(engine, 'checkout', _refuse_dead)
+    if engine.dialect.driver == 'psycopg':
+        @event.listens_for(engine, 'do_connect')
+        def _connect(_dialect: Any, _record: Any, arguments: Any, settings: Any) -> Any:
+            connection = _BoundedConnection.connect(*arguments, **_postgresql(seconds) | settings)
+            connection.bound(seconds)
+            return connection
+    elif engine.dialect.driver == 'pymysql':
+        @event.listens_for(engine, 'do_connect')
+        def _settings(_dialect: Any, _record: Any, _arguments: Any, settings: Any) -> None:
+            for name in ('connect_timeout', 'read_timeout', 'write_timeout'):
+                settings.setdefault(name, seconds)
+
+
+def _postgresql(seconds: int) -> dict[str, Any]:
+    """What libpq shall do by itself: the network may be gone, or the server be slow."""
+    return {'connect_timeout': seconds, 'tcp_user_timeout': seconds * 1000, 'keepalives_idle': seconds,
+            'keepalives_interval': max(1, seconds // 3), 'keepalives_count': 3}
+
+
+class _BoundedConnection(psycopg.Connection):
+    """A connection that waits for no statement longer than it was told.
+
+    A server that is stopped, but not gone, goes on acknowledging what is sent to it: neither TCP nor the
+    server's own ``statement_timeout`` ends such a wait.
+    """
+
+    _seconds: float = 0
+
+    def bound(self, seconds: float) -> None:
+        """Wait no longer from now on, and have the server give up as well."""
+        self._seconds = seconds
+        self.autocommit = True  # as the engine wants it anyway; else it would be undone
+        self.execute(f'SET statement_timeout = {int(seconds * 1000)}')
+
+    def wait(self, gen: Any, *arguments: Any, **named: Any) -> Any:
+        if not self._seconds:
+            return super().wait(gen, *arguments, **named)
+        try:
+            return super().wait(_until(gen, time.monotonic() + self._seconds), *arguments, **named)
+        except TimeoutError:
+            self.close()  # an answer may yet come, and must be nobody else's
+            raise psycopg.OperationalError('the server did not answer in time') from None
+
+
+def _until(steps: Any, deadline: float) -> Generator[Any, Any, Any]:
+    """The same steps, but none after a deadline: psycopg takes ten a second while it waits."""
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > deadline:
+                raise TimeoutError
+            wanted = steps.send(ready)
+    except StopIteration as end:
+        return end.value
+
+
+def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Notice that the server hung up while a connection was idle, as ``km.db.engine`` does."""
+    idle = select.poll()
+    idle.register(getattr(connection, '_sock', connection), select.POLLIN)  # PyMySQL's, or psycopg's
+    if idle.poll(0):
+        raise DisconnectionError
+
+
+def _unavailable(context: Any) -> None:
+    if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
+            context.sqlalchemy_exception, IntegrityError | ProgrammingError):
+        LOG.warning('The ciphertext database failed: %s', context.original_exception)
+        raise Unavailable(_CANNOT_REACH) from None
