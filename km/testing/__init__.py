@@ -2,8 +2,10 @@
 """For the tests of plugin authors, and km's own: contract suites, plugins in memory, a whole app.
 
 Needs the extra ``km[testing]``. ``km.testing.secret_store.SecretStoreContract`` is the place to
-start; ``tests/contract/`` in km's source shows it at work.
+start; ``key_generator``, ``signing_store`` and ``key_rotation`` go on from there. ``tests/contract/`` in
+km's source shows them at work.
 """
+from km.testing.memory_key_store import MemoryKeyStore
 from km.testing.plugins import MemoryStore, open_plugin
 
-__all__ = ['MemoryStore', 'open_plugin']
+__all__ = ['MemoryKeyStore', 'MemoryStore', 'open_plugin']

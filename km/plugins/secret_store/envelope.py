@@ -125,7 +125,7 @@ class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
 
     def store(self, request: StoreRequest) -> Reference:
         return {'version': self._keep(
-            _payload(request.project_id, request.secret_id, _new_version()), request.payload)}
+            _payload(request.project_id, request.secret_id, new_version()), request.payload)}
 
     def retrieve(self, stored: StoredSecret) -> bytes:
         return self._open(_stored_payload(stored))
@@ -222,7 +222,8 @@ class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
                 f'{missing}, which does not fit or is not configured.')
 
 
-def _new_version() -> int:
+def new_version() -> int:
+    """A version nobody else has."""
     return secrets.randbits(_VERSION_BITS)
 
 

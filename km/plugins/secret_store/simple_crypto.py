@@ -13,6 +13,7 @@ from km.interfaces import CannotOpen, MasterKeyRotation, Misconfigured
 from km.plugins.secret_store import key_file, key_ring
 from km.plugins.secret_store.envelope import EnvelopeStore, WrappedKey
 from km.plugins.secret_store.key_ring import Ring
+from km.plugins.secret_store.software_signing import SoftwareSigning
 
 LOG = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ class _Loaded(NamedTuple):
     ciphers: dict[str, AESGCM]
 
 
-class SimpleCrypto(EnvelopeStore, MasterKeyRotation):
-    """Master keys in key files, AES-256-GCM in software."""
+class SimpleCrypto(SoftwareSigning, MasterKeyRotation):
+    """Master keys in key files, AES-256-GCM and signatures in software."""
 
     options = (
         *EnvelopeStore.options,
