@@ -49,7 +49,8 @@ def kek_retire(asked, conf) -> None:
     """Drop from a store's key file the master keys that seal nothing any more."""
     with _opened(asked.store, conf, SimpleCrypto, 'key files') as store:
         retired, files = store.retire_master_keys(), store.settings.kek_file
-        print(f'{files[0]}: {len(retired)} master keys retired{"".join(f" {key}" for key in retired)}.')
+        print(f'{files[0]}: {len(retired)} master keys retired{": " if retired else ""}'
+              f'{", ".join(retired)}.')
         if files[1:]:
             print(f'{", ".join(files[1:])}: needed no more; take it out of kek_file.')
 

@@ -11,7 +11,7 @@ import pytest
 from km.api import openapi
 from km.cmd import manage, run
 from km.interfaces import StoreRequest
-from km.plugins.secret_store import key_file
+from km.plugins.secret_store import key_file, key_ring
 from km.testing.application import Client, a_deployment, write_conf
 
 
@@ -111,6 +111,39 @@ def test_rewrapping_says_how_many_keys_it_moved(manage_km, folder, capsys):
     assert '1 project keys' in capsys.readouterr().out
     assert manage_km('rewrap', 'hard') == 1
     assert "'hard' is no enabled store" in capsys.readouterr().err
+
+
+def test_a_master_key_is_staged_rotated_and_retired(manage_km, folder, capsys):
+    house = a_deployment(folder)
+    path = Client(house.application).secret()
+    old, = key_ring.read(str(folder / 'kek')).keys
+    assert manage_km('kek', 'stage', 'soft') == 0
+    staged = key_ring.read(str(folder / 'kek')).staged
+    assert f'master key {staged.fingerprint} is staged' in capsys.readouterr().out
+    assert manage_km('kek', 'rotate', 'soft') == 0
+    assert f'1 project keys are under the new master key {staged.fingerprint}' in (
+        capsys.readouterr().out)
+    assert key_ring.read(str(folder / 'kek')).keys == (staged, old)
+    assert manage_km('kek', 'retire', 'soft') == 0
+    assert f'1 master keys retired: {old.fingerprint}.' in capsys.readouterr().out
+    assert manage_km('kek', 'retire', 'soft') == 0
+    assert key_ring.read(str(folder / 'kek')).keys == (staged,)
+    assert Client(house.application).get(path + '/payload').text == 'a payload'
+    house.close()
+
+
+def test_other_files_of_master_keys_are_let_be_when_keys_retire(manage_km, folder, capsys):
+    key_file.create(str(folder / 'newer'))
+    write_conf(folder, {'secret_store:soft': {'kek_file': f'{folder}/newer, {folder}/kek'}})
+    assert manage_km('kek', 'retire', 'soft') == 0
+    assert f'{folder}/kek: needed no more; take it out of kek_file' in capsys.readouterr().out
+    assert key_ring.read(str(folder / 'kek'))
+
+
+def test_master_keys_of_a_store_without_are_not_replaced(manage_km, capsys):
+    for command in ('stage', 'rotate', 'retire'):
+        assert manage_km('kek', command, 'hard') == 1
+        assert "'hard' is no enabled store" in capsys.readouterr().err
 
 
 def test_a_key_is_made_private_and_told_by_its_fingerprint_only(manage_km, folder, capsys):

@@ -7,6 +7,8 @@ import pytest
 from km.cmd import status
 from km.conf.load import load
 from km.deploy import database
+from km.plugins.secret_store import key_file, key_ring
+from km.plugins.secret_store.key_ring import Ring
 from km.testing.application import write_conf
 
 SUCCESS, WARNING, FAILURE = 0, 1, 2
@@ -117,6 +119,12 @@ def test_a_key_file_that_others_may_read_fails(check, folder):
     code, told = check()
     assert code == FAILURE
     assert '0400' in told['Key files']
+
+
+def test_a_key_file_with_several_keys_passes(check, folder):
+    key_ring.change(str(folder / 'kek'), lambda ring: Ring(ring.keys, key_file.new()))
+    key_ring.change(str(folder / 'kek'), lambda ring: Ring((key_file.new(), *ring.all)))
+    assert check() == (SUCCESS, {})
 
 
 def test_a_km_conf_that_everybody_may_read_is_a_warning(folder):
