@@ -28,7 +28,8 @@ def fixed(*chunks):
 
 @pytest.mark.parametrize('vector', VECTORS, ids=lambda vector: vector['what'])
 def test_the_bytes_of_version_1_stay_what_they_were(vector):
-    bound_to = sealing.binding(vector['project_id'], vector['secret_id'], vector['version'])
+    bound_to = sealing.binding(
+        vector['project_id'], vector['secret_id'], vector['version'], *vector.get('kind', ()))
     key, payload = bytes.fromhex(vector['project_key']), bytes.fromhex(vector['payload'])
     blob = sealing.seal(
         payload, project_key=key, generation=vector['generation'], bound_to=bound_to,
@@ -52,6 +53,12 @@ def test_a_vector_opens_with_plain_aes_gcm_as_the_format_says():
     payload = AESGCM(key).decrypt(
         blob[69:81], blob[81:], b'km-payload' + b'\x01' + bytes(4) + bound_to)
     assert payload.hex() == vector['payload']
+
+
+def test_what_is_of_another_kind_does_not_open():
+    blob = sealed(bound_to=sealing.binding('project', 'secret', 1, 'signing-key'))
+    with pytest.raises(CannotOpen):
+        sealing.unseal(blob, project_key=KEY, bound_to=BOUND)
 
 
 def test_no_two_blobs_of_one_payload_are_alike():
