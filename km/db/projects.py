@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a project has in every table, for the day when it goes."""
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -15,6 +16,11 @@ _KEPT = sa.select(SECRETS.c.id, SECRETS.c.reference).where(
     SECRETS.c.project_id == bindparam('project'), SECRETS.c.store == bindparam('store'),
     SECRETS.c.reference.is_not(None), SECRETS.c.status == ACTIVE, SECRETS.c.id > bindparam('after'),
 ).order_by(SECRETS.c.id).limit(bindparam('page'))
+
+_UNSETTLED = sa.select(sa.func.count()).select_from(SECRETS).where(
+    SECRETS.c.project_id == bindparam('project'), sa.or_(
+        SECRETS.c.intent.is_not(None), SECRETS.c.status != ACTIVE,
+        SECRETS.c.expiration <= bindparam('now')))
 
 
 def page(connection: sa.Connection, table: sa.Table, project_id: str, *, after: str,
@@ -35,6 +41,17 @@ def kept(connection: sa.Connection, project_id: str, *, store: str, after: str,
     """
     return connection.execute(_KEPT, {
         'project': project_id, 'store': store, 'after': after, 'page': page}).all()
+
+
+def unsettled(connection: sa.Connection, project_id: str, *, now: datetime) -> int:
+    """How many secrets of a project are on their way into a store or out of it, or have expired."""
+    return connection.execute(_UNSETTLED, {'project': project_id, 'now': now}).scalar_one()
+
+
+def has_secrets(connection: sa.Connection, project_id: str) -> bool:
+    """Whether a project has a secret, in whatever state."""
+    return connection.execute(
+        _PAGES[SECRETS], {'project': project_id, 'after': '', 'page': 1}).first() is not None
 
 
 def forget(connection: sa.Connection, project_id: str) -> None:

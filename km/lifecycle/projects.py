@@ -13,6 +13,7 @@ from km.db import secrets as rows
 from km.db.failures import retried
 from km.db.models import ACTIVE, CONTAINERS, SECRETS, STORING
 from km.errors import NotFound
+from km.interfaces import ProjectKeyRotation
 from km.lifecycle import containers, secrets, stores
 from km.lifecycle.context import Context, new_intent
 
@@ -23,9 +24,11 @@ _PAGE = 100
 
 def forget(ctx: Context, project_id: str) -> int:
     """Erase all that km has of a project: orders, containers, secrets with their payloads, ACLs, user
-    metadata and consumers, quotas, its preferred store, and what it registered with others' things.
+    metadata and consumers, quotas, its preferred store, what it registered with others' things, and its
+    keys in the stores, so that no backup of a store's database opens with what is in use.
 
-    A payload whose store does not answer is erased by the sweep.
+    A payload whose store does not answer is erased by the sweep; the keys then stay until the project is
+    forgotten once more.
 
     :returns: how many secrets and containers there were.
     """
@@ -38,9 +41,20 @@ def forget(ctx: Context, project_id: str) -> int:
             gone += _is_gone(secrets.delete, ctx, secret_id=secret.id)
         elif secret.status == STORING:
             gone += _is_gone(_stop_storing, ctx, secret_id=secret.id)
+    _destroy_keys(ctx, project_id)
     if gone:
         LOG.info('Project %s is forgotten, with %d secrets and containers.', project_id, gone)
     return gone
+
+
+def _destroy_keys(ctx: Context, project_id: str) -> None:
+    with ctx.statement() as connection:
+        if projects.has_secrets(connection, project_id):
+            return
+    for name, store in ctx.stores.items():
+        if keys := store.able(ProjectKeyRotation):
+            with stores.left_to_the_sweep(f'The key of project {project_id} in store {name}'):
+                keys.destroy_project_keys(project_id, newest=True)
 
 
 @retried

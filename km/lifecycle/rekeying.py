@@ -1,36 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New keys in the place of old ones, while km serves: a store's master key, a project's own."""
+"""New keys for projects, under which their payloads are sealed anew while they are read and written."""
 import json
 from collections.abc import Iterator
 
-from km.db import projects
-from km.errors import Invalid
-from km.interfaces import MasterKeyRotation, ProjectKeyRotation, StoredSecret
-from km.lifecycle import stores
+from km.db import moves, projects
+from km.errors import Conflict
+from km.interfaces import ProjectKeyRotation, StoredSecret
 from km.lifecycle.context import Context
 
 _PAGE = 100
 
 
-def master_keys(ctx: Context, store: str) -> MasterKeyRotation:
-    """The master keys of a store.
-
-    :raises Unavailable: it is not enabled.
-    :raises Invalid: it has none that km can replace.
-    """
-    found = stores.enabled(ctx, store).able(MasterKeyRotation)
-    if found is None:
-        raise Invalid(f"The secret store '{store}' has no master key that can be replaced.")
-    return found
-
-
-def rewrap(keys: MasterKeyRotation) -> Iterator[int]:
-    """Seal all keys of a store under its newest master key; how many at a time.
-
-    :raises CannotOpen, Unavailable: as the store says; what is done is done.
-    """
-    while done := keys.rewrap(limit=_PAGE):
-        yield done
+def count(ctx: Context, project_id: str) -> int:
+    """How many payloads a project has in stores where it has a key of its own."""
+    with ctx.statement() as connection:
+        return sum(moves.count(connection, name, project_id=project_id, now=ctx.clock())
+                   for name, _ in _with_keys(ctx))
 
 
 def rekey(ctx: Context, project_id: str) -> Iterator[str]:
@@ -39,17 +24,37 @@ def rekey(ctx: Context, project_id: str) -> Iterator[str]:
     :returns: the ids of the secrets that are done, as they are done.
     :raises CannotOpen, Unavailable: as a store says; what is done is done.
     """
+    for name, keys in _with_keys(ctx):
+        keys.new_project_key(project_id)
+        for _ in range(2):  # the second time what was still being stored the first time
+            yield from _rekey(ctx, name, keys, project_id)
+
+
+def destroy_old_keys(ctx: Context, project_id: str) -> int:
+    """Destroy all keys of a project but the newest of each store. All its payloads must be sealed under
+    that: call ``rekey`` before.
+
+    :returns: how many were destroyed.
+    :raises Conflict: something of it is on its way into a store or out of it, or has expired, and may be
+        sealed under an older one.
+    """
+    with ctx.statement() as connection:
+        unsettled = projects.unsettled(connection, project_id, now=ctx.clock())
+    if unsettled:
+        raise Conflict(f'{unsettled} secrets of the project are on their way into a store or out of it; '
+                       'the old keys stay until a sweep has ended that.')
+    return sum(keys.destroy_project_keys(project_id, newest=False) for _, keys in _with_keys(ctx))
+
+
+def _with_keys(ctx: Context) -> Iterator[tuple[str, ProjectKeyRotation]]:
     for name, store in ctx.stores.items():
-        keys = store.able(ProjectKeyRotation)
-        if keys:
-            keys.new_project_key(project_id)
-            for _ in range(2):  # the second time what was still being stored the first time
-                yield from _rekey(ctx, name, keys, project_id)
+        if keys := store.able(ProjectKeyRotation):
+            yield name, keys
 
 
 def _rekey(ctx: Context, store: str, keys: ProjectKeyRotation, project_id: str) -> Iterator[str]:
-    page, after = _PAGE, ''
-    while page == _PAGE:
+    found, after = _PAGE, ''
+    while found == _PAGE:
         with ctx.statement() as connection:
             rows = projects.kept(connection, project_id, store=store, after=after, page=_PAGE)
         for row in rows:
@@ -57,4 +62,4 @@ def _rekey(ctx: Context, store: str, keys: ProjectKeyRotation, project_id: str) 
                                        reference=json.loads(row.reference))):
                 yield row.id
             after = row.id
-        page = len(rows)
+        found = len(rows)

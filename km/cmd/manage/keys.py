@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``km-manage kek``, ``rewrap``, ``transport-key`` and ``seal-key``: keys of km's own."""
+"""``km-manage kek``, ``rewrap``, ``rekey``, ``transport-key`` and ``seal-key``: keys of km's own."""
+import argparse
 import contextlib
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -7,9 +8,10 @@ from typing import Any, TypeVar
 from km import registry
 from km.cmd.manage.commands import Conf, group, worker
 from km.cmd.manage.commands import add as add_command
+from km.cmd.manage.progress import Progress, add_pace
 from km.errors import Misconfigured
 from km.interfaces import MasterKeyRotation
-from km.lifecycle import transport_keys
+from km.lifecycle import rekeying, transport_keys
 from km.plugins.secret_store import key_file
 from km.plugins.secret_store.envelope import EnvelopeStore
 from km.plugins.secret_store.simple_crypto import SimpleCrypto
@@ -25,16 +27,41 @@ def kek_create(asked, conf) -> None:
 
 
 def rewrap(asked, conf) -> None:
-    """Seal the project keys of a store under its newest master key."""
+    """Seal the keys of projects in a store under its newest master key, while km serves."""
     with _opened(asked.store, conf, EnvelopeStore, 'project keys to rewrap') as store:
-        print(f'{_rewrap_all(store)} project keys are under the newest master key now.')
+        if asked.dry_run:
+            print(f'{store.to_rewrap()} project keys would be sealed under the newest master key.')
+        else:
+            print(f'{_rewrap_all(store, asked)} project keys are under the newest master key now.')
 
 
 def kek_rotate(asked, conf) -> None:
-    """Seal under a new master key from now on, and seal the project keys of a store under it again."""
+    """Seal under a new master key from now on, and the keys of projects in a store under it again, while
+    km serves. Payloads are not touched. Cut off, run "km-manage rewrap"."""
     with _opened(asked.store, conf, MasterKeyRotation, 'a master key that can be replaced') as store:
+        if asked.dry_run:
+            print(f"The project keys of '{asked.store}' would be sealed under a new master key.")
+            return
         newest = store.new_master_key()
-        print(f'{_rewrap_all(store)} project keys are under the new master key {newest} now.')
+        print(f'{_rewrap_all(store, asked)} project keys are under the new master key {newest} now.')
+
+
+def rekey(asked, conf) -> None:
+    """Give a project new keys and seal its payloads anew under them, while km serves. Cut off, run it
+    again."""
+    with worker(conf) as ctx:
+        there = rekeying.count(ctx, asked.project)
+        if asked.dry_run:
+            print(f'{there} payloads would be sealed anew.')
+            return
+        done = 0
+        with Progress('payloads', total=there, per_second=asked.per_second) as progress:
+            for _ in rekeying.rekey(ctx, asked.project):
+                done += 1
+                progress.step()
+        print(f'There were {there} payloads; {done} are sealed under new keys now.')
+        if asked.destroy_old_keys:
+            print(f'{rekeying.destroy_old_keys(ctx, asked.project)} old keys are destroyed.')
 
 
 def kek_stage(asked, conf) -> None:
@@ -68,10 +95,12 @@ def _opened(name: str, conf: Conf, ability: type[Ability], has: str) -> Iterator
         hosted.guest.close()
 
 
-def _rewrap_all(store: Any) -> int:
+def _rewrap_all(store: Any, asked: argparse.Namespace) -> int:
     done = 0
-    while looked_at := store.rewrap(limit=_PAGE):
-        done += looked_at
+    with Progress('keys', total=store.to_rewrap(), per_second=asked.per_second) as progress:
+        while looked_at := store.rewrap(limit=_PAGE):
+            done += looked_at
+            progress.step(looked_at)
     return done
 
 
@@ -89,11 +118,22 @@ def seal_key_create(asked, conf) -> None:
 
 def add(commands: Any) -> None:
     """Put the commands into the parser."""
-    add_command(commands, 'rewrap', rewrap).add_argument('store', help='name of a secret store')
+    rewrapping = add_command(commands, 'rewrap', rewrap)
+    rewrapping.add_argument('store', help='name of a secret store')
+    add_pace(rewrapping)
+    rekeying_project = add_command(commands, 'rekey', rekey)
+    rekeying_project.add_argument('project', help='its id')
+    rekeying_project.add_argument(
+        '--destroy-old-keys', action='store_true',
+        help='in the end destroy the keys of before, which open what older backups have')
+    add_pace(rekeying_project)
     kek = group(commands, 'kek', 'master keys of secret stores')
     add_command(kek, 'create', kek_create).add_argument('file')
-    for name, function in (('stage', kek_stage), ('rotate', kek_rotate), ('retire', kek_retire)):
-        add_command(kek, name, function).add_argument('store', help='name of a secret store')
+    rotating = add_command(kek, 'rotate', kek_rotate)
+    add_pace(rotating)
+    for command in (rotating, add_command(kek, 'stage', kek_stage), add_command(
+            kek, 'retire', kek_retire)):
+        command.add_argument('store', help='name of a secret store')
     add_command(group(commands, 'transport-key', 'keys that clients wrap payloads with'),
                 'rotate', transport_key_rotate)
     seal_key = group(commands, 'seal-key', 'keys that messages are sealed with')

@@ -7,6 +7,7 @@ The engine commits each statement by itself.
 import contextlib
 import logging
 import select
+import sqlite3
 import time
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ LOG = logging.getLogger(__name__)
 
 #: The age at which an idle connection is replaced: sooner than servers and firewalls forget it.
 _RECYCLE_SECONDS = 3600
+_BUSY_PAUSE_SECONDS = 0.01
 _CANNOT_REACH = 'The secret store cannot reach its database.'
 
 
@@ -95,7 +97,7 @@ def _keep_deadlines(engine: sa.Engine, seconds: int) -> None:
     if engine.dialect.name == 'sqlite':
         def durable(connection: Any, _record: Any) -> None:
             connection.execute(f'PRAGMA busy_timeout={seconds * 1000}')
-            connection.execute('PRAGMA journal_mode=WAL')
+            _write_ahead(connection, time.monotonic() + seconds)
             connection.execute('PRAGMA synchronous=FULL')
 
         event.listen(engine, 'connect', durable)
@@ -112,6 +114,19 @@ def _keep_deadlines(engine: sa.Engine, seconds: int) -> None:
         def _settings(_dialect: Any, _record: Any, _arguments: Any, settings: Any) -> None:
             for name in ('connect_timeout', 'read_timeout', 'write_timeout'):
                 settings.setdefault(name, seconds)
+
+
+def _write_ahead(connection: sqlite3.Connection, deadline: float) -> None:
+    """Have SQLite log ahead. Of those who want that first of a new file at once, all but one fail at
+    once, whatever ``busy_timeout`` is."""
+    while True:
+        try:
+            connection.execute('PRAGMA journal_mode=WAL')
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
 
 
 def _postgresql(seconds: int) -> dict[str, Any]:
