@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connections of one process to the servers of a KMIP store, and the pause after they failed."""
+import collections
 import contextlib
 import logging
 import os
@@ -82,6 +83,42 @@ class Breaker:
             self._until = time.monotonic() + self._pause
 
 
+class Slots:
+    """So many threads at a time; of those that wait, whoever waits longest is next.
+
+    ``threading.Semaphore`` knows no turns: a thread that comes again at once would get in ahead.
+    """
+
+    def __init__(self, count: int):
+        self._free, self._lock = count, threading.Lock()
+        self._waiting: collections.deque[threading.Lock] = collections.deque()
+
+    def take(self, seconds: float) -> bool:
+        """Whether a slot was to be had within so many seconds; then ``give`` it back."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        if turn.acquire(timeout=seconds):
+            return True
+        with self._lock:
+            if turn not in self._waiting:
+                return True  # it was handed over in this very moment
+            self._waiting.remove(turn)
+            return False
+
+    def give(self) -> None:
+        """Hand the slot to the next, if there is one."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+
 class Pool:
     """At most ``size`` connections, each made when it is needed, and after a fork made anew."""
 
@@ -100,7 +137,7 @@ class Pool:
         self._name, self._size, self._timeout, self._idle_seconds = name, size, timeout, idle_seconds
         self._breaker = breaker
         self._idle: list[Connection] = []
-        self._slots = threading.BoundedSemaphore(size)
+        self._slots = Slots(size)
         self._closed = False
         _POOLS.add(self)
 
@@ -124,19 +161,19 @@ class Pool:
 
     def begin_anew(self) -> None:
         """Forget what belongs to the parent, in a process that was forked."""
-        self._slots = threading.BoundedSemaphore(self._size)
+        self._slots = Slots(self._size)
         self._breaker.begin_anew()
         self._drop_idle()
 
     @contextlib.contextmanager
     def _slot(self, deadline: Deadline) -> Iterator[None]:
         slots = self._slots
-        if not slots.acquire(timeout=deadline.left()):
+        if not slots.take(deadline.left()):
             raise Unavailable(f'All {self._size} connections to the KMIP server are in use.')
         try:
             yield
         finally:
-            slots.release()
+            slots.give()
 
     def _answers(self, operations: Sequence[tuple[Operation, Any]], deadline: Deadline, *,
                  again: bool) -> list[Answer]:

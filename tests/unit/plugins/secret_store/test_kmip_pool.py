@@ -2,6 +2,7 @@
 """When a KMIP store leaves its servers alone, and when it asks them again."""
 import contextlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from km.interfaces import Unavailable
 from km.plugins.secret_store import kmip_pool
 from km.plugins.secret_store.kmip_failures import Broken
-from km.plugins.secret_store.kmip_pool import Breaker
+from km.plugins.secret_store.kmip_pool import Breaker, Slots
 
 
 @pytest.fixture
@@ -103,3 +104,52 @@ def test_calls_that_fail_together_make_one_pause(clock):
     assert is_shut(breaker)
     clock.now += 1.1
     assert works(breaker)
+
+
+def test_whoever_waits_longest_for_a_slot_is_next():
+    slots, order = Slots(1), []
+    assert slots.take(0)
+
+    def wait(number):
+        assert slots.take(5)
+        order.append(number)
+        slots.give()
+
+    threads = [threading.Thread(target=wait, args=[number]) for number in range(5)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        while len(slots._waiting) < number:
+            time.sleep(0.001)
+    slots.give()
+    # Who has just given one back, and comes again at once, waits as everybody does.
+    assert slots.take(5)
+    assert order == [0, 1, 2, 3, 4]
+    for thread in threads:
+        thread.join()
+
+
+def test_who_gave_up_waiting_is_not_handed_a_slot():
+    slots = Slots(1)
+    assert slots.take(0)
+    assert not slots.take(0.01)
+    slots.give()
+    assert slots.take(0)
+    assert not slots.take(0)
+
+
+def test_no_slot_is_lost_or_doubled_by_threads_that_give_up_as_it_is_handed_to_them():
+    slots, inside, most, most_lock = Slots(2), [], [], threading.Lock()
+
+    def come_and_go(number):
+        for turn in range(200):
+            if slots.take((number + turn) % 4 / 10000):
+                inside.append(number)
+                with most_lock:
+                    most.append(len(inside))
+                inside.remove(number)
+                slots.give()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(come_and_go, range(8)))
+    assert max(most) <= 2
+    assert [slots.take(0), slots.take(0), slots.take(0)] == [True, True, False]
