@@ -26,6 +26,18 @@ def imported(path: str) -> tuple[str, list[str]]:
     return new.text(), new.warnings
 
 
+def database_url(old: OldFile) -> str | None:
+    """The URL of Barbican's database, with the driver km has; None if the file has none."""
+    given = [url for option in tables.DATABASE_URLS if (url := old.last(*option))]
+    return with_driver(given[0]) if given else None
+
+
+def with_driver(url: str) -> str:
+    """A database URL as Barbican has it, with the driver km has."""
+    scheme, separator, rest = url.partition('://')
+    return tables.DRIVERS.get(scheme, scheme) + separator + rest
+
+
 def _translate(new: NewFile, option: tuple[str, str], values: list[str]) -> None:
     """Carry one option by the tables, or say why not."""
     section, name = option
@@ -46,9 +58,9 @@ def _translate(new: NewFile, option: tuple[str, str], values: list[str]) -> None
 def _database(old: OldFile, new: NewFile) -> set[tuple[str, str]]:
     """Carry the URL of the metadata database, with the driver km has; the options that were read."""
     given = [option for option in tables.DATABASE_URLS if old.last(*option)]
-    if given:
-        scheme, separator, rest = str(old.last(*given[0])).partition('://')
-        new.put('database', 'connection', tables.DRIVERS.get(scheme, scheme) + separator + rest)
+    url = database_url(old)
+    if url:
+        new.put('database', 'connection', url)
         new.warn(*given[0], 'km needs an empty database of its own; make one, and put its name in '
                             "the place of Barbican's in this URL.")
     else:

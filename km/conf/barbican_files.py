@@ -30,19 +30,20 @@ class OldFile:
 
     def last(self, section: str, option: str) -> str | None:
         """The value in force of an option; None if it has none."""
-        values = self._values(section, option)
+        values = self.values(section, option)
         return values[-1] if values else None
 
     def every(self, section: str, option: str) -> list[str]:
         """The values of an option that is a list, or may be given several times."""
-        return [part.strip() for value in self._values(section, option)
+        return [part.strip() for value in self.values(section, option)
                 for part in value.split(',') if part.strip()]
 
     def is_on(self, section: str, option: str) -> bool:
         """Whether a switch is on; one that is not there is off."""
         return (self.last(section, option) or '').lower() in ('true', '1', 'on', 'yes')
 
-    def _values(self, section: str, option: str) -> list[str]:
+    def values(self, section: str, option: str) -> list[str]:
+        """Everything an option was given, in order; nothing if it was not."""
         return self.sections.get(_normal(section), {}).get(option, [])
 
 

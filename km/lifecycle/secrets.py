@@ -150,7 +150,7 @@ def fill(ctx: Context, deposits: list[Deposit],
         raise
     except Exception:
         for deposit in deposits:
-            _take_back(ctx, deposit.secret_id, deposit.intent)
+            take_back(ctx, deposit.secret_id, deposit.intent)
         raise
 
 
@@ -237,7 +237,7 @@ def undo_storing(ctx: Context, row: Row) -> None:
         _remove(ctx, row.id)
 
 
-def _take_back(ctx: Context, secret_id: str, intent: str) -> None:
+def take_back(ctx: Context, secret_id: str, intent: str) -> None:
     """Leave nothing behind of a payload that its store did not take, if the store lets us see to it."""
     with stores.left_to_the_sweep(f'Secret {secret_id}'):
         with ctx.statement() as connection:

@@ -23,6 +23,7 @@ FLOORS = {
     'registry':   {'hosting', 'interfaces', 'conf', 'errors'},
     'acl':        {'db'} | GROUND,
     'lifecycle':  {'hosting', 'registry', 'db', 'acl', 'interfaces'} | GROUND,
+    'barbican':   {'lifecycle', 'db', 'interfaces', 'errors'},
     'worker':     {'lifecycle', 'acl', 'keystone', 'interfaces'} | GROUND,
     'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces'} | GROUND,
 }
@@ -30,8 +31,8 @@ FLOORS = {
 FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'hosting', 'registry', 'db', 'acl', 'keystone',
                     'interfaces', 'conf', 'plugins.secret_store.key_file'} | GROUND
 FLOORS['wsgi'] = {'deploy'} | FLOORS['deploy']
-# A command may be about one plugin: `km-manage kek create`, `km-manage rewrap`.
-FLOORS['cmd'] = {'plugins.secret_store'} | FLOORS['wsgi']
+# A command may be about one plugin, as `km-manage kek create` is, or about what stood there before km.
+FLOORS['cmd'] = {'plugins.secret_store', 'barbican'} | FLOORS['wsgi']
 FLOORS['testing'] = set(FLOORS) - {'client', 'testing'}
 
 #: Libraries that one module, or a room, keeps for itself.

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``km-manage import barbican``: what Barbican keeps comes into km, under its ids."""
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from km.barbican import simple_crypto, tables
+from km.barbican.database import Database
+from km.barbican.importing import Import, Tally
+from km.barbican.payloads import Opener, Payloads
+from km.cmd.manage.commands import add as add_command
+from km.cmd.manage.commands import group, worker
+from km.conf import barbican
+from km.conf.barbican_files import OldFile
+from km.errors import Misconfigured
+from km.lifecycle import stores
+from km.lifecycle.imports import Outcome
+
+_SECONDS_BETWEEN_LINES = 2
+
+
+def import_barbican(asked, conf) -> int:
+    """Bring over what a Barbican database holds, under its ids. Barbican's is only read."""
+    old = OldFile(asked.barbican_conf) if asked.barbican_conf else None
+    database = Database(_url(asked, old))
+    payloads = Payloads(database, _openers(asked, old))
+    try:
+        good, bad = payloads.check()
+        print(f'{good} project keys of Barbican open, {bad} do not.')
+        with worker(conf) as ctx:
+            store = stores.enabled(ctx, asked.store or ctx.default_store)
+            print(f'Payloads go to the store {asked.store or ctx.default_store}.'
+                  f'{" This is a dry run: nothing is written." if asked.dry_run else ""}')
+            tallies = Import(ctx, database, payloads, store=store, dry_run=asked.dry_run,
+                             tell=_Progress()).run()
+        _print_counts(database, tallies)
+    finally:
+        payloads.close()
+        database.close()
+    return int(any(tally.left for tally in tallies))
+
+
+def _url(asked: argparse.Namespace, old: OldFile | None) -> str:
+    """Where Barbican's database is.
+
+    :raises Misconfigured: nothing says so.
+    """
+    if asked.database:
+        return barbican.with_driver(asked.database)
+    if asked.database_file:
+        return barbican.with_driver(_text(asked.database_file))
+    url = barbican.database_url(old) if old else None
+    if url is None:
+        raise Misconfigured('Where is the Barbican database? Give --barbican-conf, --database-file or '
+                            '--database.')
+    return url
+
+
+def _openers(asked: argparse.Namespace, old: OldFile | None) -> dict[str, Opener]:
+    """What payloads can be opened with, by Barbican's names of its back ends."""
+    keys = [line for file in asked.kek for line in _text(file).split()]
+    if not keys and old:
+        keys = old.values('simple_crypto_plugin', 'kek')
+    return {simple_crypto.PLUGIN: simple_crypto.SimpleCrypto(keys)} if keys else {}
+
+
+def _text(path: str) -> str:
+    """What is in a file.
+
+    :raises Misconfigured: there is nothing, or it cannot be read.
+    """
+    try:
+        text = Path(path).read_text().strip()
+    except OSError as error:
+        raise Misconfigured(f'{path} cannot be read: {error.strerror}.') from None
+    except UnicodeDecodeError:
+        raise Misconfigured(f'{path} is not text.') from None
+    if not text:
+        raise Misconfigured(f'{path} is empty.')
+    return text
+
+
+class _Progress:
+    """Prints a line now and then, and one for each thing that was left."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
+
+    def __call__(self, tally: Tally, left: Sequence[Outcome]) -> None:
+        for outcome in left:
+            print(f'{tally.kind} {outcome.id}: {outcome.reason}.', file=sys.stderr)
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
+            print(f'{tally.kind}: {tally.looked_at} of {tally.total}', flush=True)
+
+
+def _print_counts(database: Database, tallies: Sequence[Tally]) -> None:
+    for tally in tallies:
+        print(f'{tally.kind}: {tally.looked_at} in Barbican, {tally.imported} imported, {tally.there} '
+              f'already there, {tally.expired} expired, {tally.left} left; {tally.deleted} deleted '
+              'before.')
+    for table in tables.LEFT_BEHIND:
+        if count := database.count(table):
+            print(f'{table.name}: {count} in Barbican, which are not brought over.')
+
+
+def add(commands: Any) -> None:
+    """Put the command into the parser."""
+    found = add_command(group(commands, 'import', 'what other key managers keep'), 'barbican',
+                        import_barbican)
+    found.add_argument('--barbican-conf', metavar='FILE',
+                       help='the barbican.conf, for the database and the master keys')
+    place = found.add_mutually_exclusive_group()
+    place.add_argument('--database-file', metavar='FILE', help='a file with the URL of its database')
+    place.add_argument('--database', metavar='URL', help='the URL itself; everybody on this host can '
+                       'see it, so use this only where there is no password in it')
+    found.add_argument('--kek', metavar='FILE', action='append', default=[],
+                       help='a file with a master key of simple_crypto, or one a line; may be given '
+                            'several times')
+    found.add_argument('--store', metavar='NAME', help='the secret store payloads go to; the default '
+                                                       'one if not given')
+    found.add_argument('--dry-run', action='store_true', help='read, open and compare everything, and '
+                                                              'write nothing')
