@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a Barbican database into km: every secret, then the containers of them, then quotas."""
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,19 +8,21 @@ from km.barbican import reading, tables
 from km.barbican.database import Database
 from km.barbican.payloads import Payloads
 from km.db.models import CONTAINER, SECRET
-from km.interfaces import SecretStore
+from km.hosting.store import HostedStore
 from km.lifecycle import imported_containers, imports
 from km.lifecycle.context import Context
 from km.lifecycle.imports import Outcome
 
-#: Is told of each page: the tally so far, and what of the page was left.
-Tell = Callable[['Tally', Sequence[Outcome]], None]
-
 
 @dataclass
 class Tally:
-    """What became of all things of one kind. ``total`` is how many there were to look at, deleted ones
-    not counted; ``looked_at`` is how many were."""
+    """What became of all things of one kind so far.
+
+    :param total: how many there were in the beginning, deleted ones not counted.
+    :param expired: past their expiration, so that Barbican does not show them any more either.
+    :param left: not brought over, or not the same any more; ``left_ids`` are theirs.
+    :param lingering: deleted since they were brought over, and still in km; in none of the others.
+    """
 
     kind: str
     total: int
@@ -28,7 +30,7 @@ class Tally:
     there: int = 0
     left: int = 0
     expired: int = 0
-    deleted: int = 0
+    lingering: int = 0
     left_ids: set[str] = field(default_factory=set)
 
     @property
@@ -49,51 +51,54 @@ class Tally:
         return left
 
 
+#: What was left of a page.
+Left = list[Outcome]
+
+
 class Import:
     """An import that can begin."""
 
-    def __init__(self, ctx: Context, database: Database, payloads: Payloads, *, store: SecretStore,
-                 dry_run: bool, tell: Tell):
+    def __init__(self, ctx: Context, database: Database, payloads: Payloads, *, store: HostedStore,
+                 dry_run: bool):
         """Take what to work with.
 
         :param store: where payloads go.
         :param dry_run: whether to look only.
-        :param tell: is told of each page.
         """
         self._ctx, self._database, self._payloads, self._store = ctx, database, payloads, store
-        self._dry_run, self._tell = dry_run, tell
+        self._dry_run = dry_run
 
-    def run(self) -> list[Tally]:
-        """Bring over everything. What is left keeps nothing else from coming.
+    def parts(self) -> Iterator[tuple[Tally, Iterator[Left]]]:
+        """What there is to do, kind by kind: a tally, and the work, which goes on by a page whenever
+        it is asked for more. What is left keeps nothing else from coming.
 
-        :raises Unavailable: a database or a store does not answer; what was done until then stays.
+        The work raises ``Unavailable`` if a database or a store does not answer; what was done until
+        then stays.
         """
-        secrets = self._secrets()
-        return [secrets, self._containers(secrets), self._quotas()]
+        secrets = Tally('secret', self._database.count(tables.SECRETS))
+        yield secrets, self._secrets(secrets)
+        containers = Tally('container', self._database.count(tables.CONTAINERS))
+        yield containers, self._containers(containers, secrets.left_ids)
+        quotas = Tally('project quota', self._database.count(tables.QUOTAS))
+        yield quotas, self._quotas(quotas)
 
-    def _secrets(self) -> Tally:
-        tally = Tally('secret', self._database.count(tables.SECRETS))
+    def _secrets(self, tally: Tally) -> Iterator[Left]:
         for page in reading.secrets(self._database, self._payloads, now=self._ctx.clock()):
-            self._note(tally, SECRET, page, imports.bring_secrets(
+            yield self._noted(tally, SECRET, page, imports.bring_secrets(
                 self._ctx, page.found, store=self._store, dry_run=self._dry_run))
-        return tally
 
-    def _containers(self, secrets: Tally) -> Tally:
-        tally = Tally('container', self._database.count(tables.CONTAINERS))
+    def _containers(self, tally: Tally, left: set[str]) -> Iterator[Left]:
         for page in reading.containers(self._database, now=self._ctx.clock()):
-            self._note(tally, CONTAINER, page, imported_containers.bring_containers(
-                self._ctx, page.found, dry_run=self._dry_run, left=secrets.left_ids))
-        return tally
+            yield self._noted(tally, CONTAINER, page, imported_containers.bring_containers(
+                self._ctx, page.found, dry_run=self._dry_run, left=left))
 
-    def _quotas(self) -> Tally:
-        tally = Tally('quotas of project', self._database.count(tables.QUOTAS))
+    def _quotas(self, tally: Tally) -> Iterator[Left]:
         for page in reading.quotas(self._database):
-            self._tell(tally, tally.note(imported_containers.bring_quotas(
-                self._ctx, project, quotas, dry_run=self._dry_run) for project, quotas in page))
-        return tally
+            yield tally.note(imported_containers.bring_quotas(
+                self._ctx, project, quotas, dry_run=self._dry_run) for project, quotas in page)
 
-    def _note(self, tally: Tally, kind: str, page: reading.Page[Any], outcomes: list[Outcome]) -> None:
-        tally.deleted += len(page.deleted)
+    def _noted(self, tally: Tally, kind: str, page: reading.Page[Any], outcomes: list[Outcome]) -> Left:
+        lingering = imports.still_there(self._ctx, kind, page.deleted)
+        tally.lingering += len(lingering)
         tally.expired += len(page.expired)
-        self._tell(tally, tally.note([
-            *outcomes, *page.left, *imports.still_there(self._ctx, kind, page.deleted)]))
+        return tally.note([*outcomes, *page.left]) + lingering

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Row
 
@@ -19,7 +19,8 @@ from km.db import secrets as secret_rows
 from km.db.failures import retried
 from km.db.models import ACTIVE, SECRET, STORING
 from km.errors import CannotOpen, NotFound, Rejected
-from km.interfaces import Reference, SecretStore, StoredSecret, StoreRequest
+from km.hosting.store import HostedStore
+from km.interfaces import Reference, StoredSecret
 from km.lifecycle import secrets, stores
 from km.lifecycle.context import Context, new_intent
 from km.lifecycle.imported_parts import Acl, Consumer, add_shared, head, shared_differences
@@ -70,7 +71,7 @@ class Outcome(NamedTuple):
     reason: str = ''
 
 
-def bring_secrets(ctx: Context, page: Sequence[Secret], *, store: SecretStore,
+def bring_secrets(ctx: Context, page: Sequence[Secret], *, store: HostedStore,
                   dry_run: bool = False) -> list[Outcome]:
     """Bring over secrets; those with a payload into ``store``.
 
@@ -118,7 +119,7 @@ def _undo(ctx: Context, row: Row) -> None:
         secrets.undo_storing(ctx, row)
 
 
-def _brought(ctx: Context, new: Sequence[Secret], store: SecretStore) -> list[Outcome]:
+def _brought(ctx: Context, new: Sequence[Secret], store: HostedStore) -> list[Outcome]:
     intents = {secret.id: new_intent() for secret in new if secret.payload is not None}
     _begin(ctx, new, intents, store.name)
     references: dict[str, Reference] = {}
@@ -151,14 +152,15 @@ def _begin(ctx: Context, new: Sequence[Secret], intents: Mapping[str, str], stor
         _add_parts(connection, [secret for secret in new if secret.id not in intents])
 
 
-def _stored(ctx: Context, secret: Secret, intent: str, store: SecretStore) -> Reference:
+def _stored(ctx: Context, secret: Secret, intent: str, store: HostedStore) -> Reference:
     """Put a payload into the store, and see that it is the same when it comes out.
 
     :raises Rejected: the store does not take it; then the intent is taken back.
     :raises CannotOpen: it was not the same; likewise.
     """
     deposit = _deposit(secret, intent, store)
-    reference, = secrets.fill(ctx, [deposit])
+    payload = secret.payload or b''
+    reference, = secrets.fill(ctx, [deposit], lambda: [store.store(deposit.request(payload))])
     try:
         same = _is_kept(store, secret, reference)
     except (NotFound, CannotOpen):
@@ -169,7 +171,7 @@ def _stored(ctx: Context, secret: Secret, intent: str, store: SecretStore) -> Re
     return reference
 
 
-def _is_kept(store: SecretStore, secret: Secret, reference: Reference) -> bool:
+def _is_kept(store: HostedStore, secret: Secret, reference: Reference) -> bool:
     kept = store.retrieve(StoredSecret(
         secret_id=secret.id, project_id=secret.project_id, reference=reference))
     return hmac.compare_digest(kept, secret.payload or b'')
@@ -242,7 +244,7 @@ def _same_payload(ctx: Context, secret: Secret, row: Row) -> bool:
         return False
 
 
-def _deposit(secret: Secret, intent: str, store: SecretStore) -> Any:
-    return secrets.Deposit(store, intent, StoreRequest(
-        secret_id=secret.id, project_id=secret.project_id, payload=secret.payload or b'',
-        secret_type=secret.secret_type, algorithm=secret.algorithm, bit_length=secret.bit_length))
+def _deposit(secret: Secret, intent: str, store: HostedStore) -> secrets.Deposit:
+    return secrets.Deposit(
+        store=store, intent=intent, secret_id=secret.id, project_id=secret.project_id,
+        kind={name: getattr(secret, name) for name in secrets.KIND})

@@ -79,7 +79,7 @@ def put_payload(ctx: Context, *, secret_id: str, project_id: str, payload: bytes
         _require_there(ctx, secret_id)
         raise Conflict('Secret already has data, cannot modify it.')
     deposit = Deposit(store=store, intent=intent, secret_id=secret_id, project_id=project_id, kind={
-        name: getattr(row, name) for name in _KIND})
+        name: getattr(row, name) for name in KIND})
     reference, = fill(ctx, [deposit], lambda: [store.store(deposit.request(payload))])
     with ctx.statement() as connection:
         recorded = secrets.set_payload(
@@ -103,7 +103,7 @@ def _require_there(ctx: Context, secret_id: str) -> None:
 
 
 #: What a store is told of a secret beside its payload.
-_KIND = ('secret_type', 'algorithm', 'bit_length')
+KIND = ('secret_type', 'algorithm', 'bit_length')
 
 
 class Deposit(NamedTuple):
@@ -258,7 +258,7 @@ def _intent(ctx: Context, store: str) -> dict[str, Any]:
 
 def _deposit(ctx: Context, row: dict[str, Any]) -> Deposit:
     return Deposit(store=ctx.stores[row['store']], intent=row['intent'], secret_id=row['id'],
-                   project_id=row['project_id'], kind={name: row[name] for name in _KIND})
+                   project_id=row['project_id'], kind={name: row[name] for name in KIND})
 
 
 def _insert(ctx: Context, row: dict[str, Any]) -> None:

@@ -73,7 +73,7 @@ def imported(km, *arguments, status=0):
 
 def counts(said, kind):
     """The numbers said of a kind: in Barbican, imported, already there, expired, left."""
-    line, = re.findall(f'^{kind}: .* in Barbican, .*', said.out, re.MULTILINE)
+    line, = re.findall(f'^{kind}: .* in Barbican: .*', said.out, re.MULTILINE)
     return [int(number) for number in re.findall(r'\d+', line)][:5]
 
 
@@ -89,17 +89,17 @@ def test_what_barbican_showed_km_shows(barbican, before, km):
     contents, conf = barbican.contents, barbican.server.conf
     total = len(contents.secrets) + len(contents.many)
     dry = imported(km, '--barbican-conf', conf, '--dry-run')
-    assert counts(dry, 'secret') == [total + 1, total, 0, 1, 0]
+    assert counts(dry, 'secrets') == [total + 1, total, 0, 1, 0]
     assert km.get('/v1/secrets', who='alpha').json()['total'] == 0
     said = imported(km, '--barbican-conf', conf)
-    assert counts(said, 'secret') == [total + 1, total, 0, 1, 0]
-    assert counts(said, 'container') == [4, 4, 0, 0, 0]
-    assert 'orders: 1 in Barbican, which are not brought over.' in said.out
+    assert counts(said, 'secrets') == [total + 1, total, 0, 1, 0]
+    assert counts(said, 'containers') == [4, 4, 0, 0, 0]
+    assert 'orders: 1 in Barbican: these are not brought over.' in said.out
     assert shown(asked(km), km.url, contents) == before
     again = imported(km, '--barbican-conf', conf)
-    assert counts(again, 'secret') == [total + 1, 0, total, 1, 0]
-    assert counts(again, 'container') == [4, 0, 4, 0, 0]
-    assert counts(again, 'quotas of project')[:3] == [1, 0, 1]
+    assert counts(again, 'secrets') == [total + 1, 0, total, 1, 0]
+    assert counts(again, 'containers') == [4, 0, 4, 0, 0]
+    assert counts(again, 'project quotas')[:3] == [1, 0, 1]
     for output in (dry, said, again):
         assert barbican.kek not in output.out + output.err
 
@@ -172,10 +172,11 @@ def test_what_is_not_the_same_any_more_and_what_km_cannot_take_is_said_and_left(
         'name': 'two', 'secret_ref': f'{url}/{twice}'}, **ANN).ok
     said = imported(km, '--barbican-conf', conf, status=1)
     assert sorted(said.err.splitlines()) == sorted([
-        f'secret {changed}: it is in km with another ACL, user metadata.',
-        f'secret {deleted}: it was deleted since it was brought over; delete it in km too.',
-        f'container {container}: it has a secret or a name twice, which km does not allow; take one '
+        f'km: secret {changed}: it is in km with another ACL, user metadata.',
+        f'km: secret {deleted}: it was deleted since it was brought over; delete it in km too.',
+        f'km: container {container}: it has a secret or a name twice, which km does not allow; take one '
         'out in Barbican and run again.'])
     assert asked(km)('GET', f'/v1/secrets/{changed}/acl', **ANN).json() == {
         'read': {'project-access': True}}
-    assert counts(said, 'secret')[4] == 2
+    assert counts(said, 'secrets')[4] == 1
+    assert 'left. 1 were deleted since.' in said.out

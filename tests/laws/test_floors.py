@@ -23,7 +23,7 @@ FLOORS = {
     'registry':   {'hosting', 'interfaces', 'conf', 'errors'},
     'acl':        {'db'} | GROUND,
     'lifecycle':  {'hosting', 'registry', 'db', 'acl', 'interfaces'} | GROUND,
-    'barbican':   {'lifecycle', 'db', 'interfaces', 'errors'},
+    'barbican':   {'lifecycle', 'hosting', 'db', 'errors'},
     'worker':     {'lifecycle', 'acl', 'keystone', 'interfaces'} | GROUND,
     'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces'} | GROUND,
 }

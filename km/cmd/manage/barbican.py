@@ -2,7 +2,6 @@
 """``km-manage import barbican``: what Barbican keeps comes into km, under its ids."""
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,34 +12,49 @@ from km.barbican.importing import Import, Tally
 from km.barbican.payloads import Opener, Payloads
 from km.cmd.manage.commands import add as add_command
 from km.cmd.manage.commands import group, worker
+from km.cmd.manage.progress import Progress, add_pace
 from km.conf import barbican
 from km.conf.barbican_files import OldFile
 from km.errors import Misconfigured
 from km.lifecycle import stores
-from km.lifecycle.imports import Outcome
-
-_SECONDS_BETWEEN_LINES = 2
+from km.lifecycle.context import Context
 
 
 def import_barbican(asked, conf) -> int:
-    """Bring over what a Barbican database holds, under its ids. Barbican's is only read."""
+    """Bring over what a Barbican database holds, under its ids. Barbican's is only read. Cut off, run it
+    again: what is there already is compared."""
     old = OldFile(asked.barbican_conf) if asked.barbican_conf else None
+    openers = _openers(asked, old)
     database = Database(_url(asked, old))
-    payloads = Payloads(database, _openers(asked, old))
+    payloads = Payloads(database, openers)
     try:
         good, bad = payloads.check()
         print(f'{good} project keys of Barbican open, {bad} do not.')
         with worker(conf) as ctx:
-            store = stores.enabled(ctx, asked.store or ctx.default_store)
-            print(f'Payloads go to the store {asked.store or ctx.default_store}.'
-                  f'{" This is a dry run: nothing is written." if asked.dry_run else ""}')
-            tallies = Import(ctx, database, payloads, store=store, dry_run=asked.dry_run,
-                             tell=_Progress()).run()
+            tallies = _brought(asked, ctx, database, payloads)
         _print_counts(database, tallies)
     finally:
         payloads.close()
         database.close()
-    return int(any(tally.left for tally in tallies))
+    return int(any(tally.left or tally.lingering for tally in tallies))
+
+
+def _brought(asked: argparse.Namespace, ctx: Context, database: Database,
+             payloads: Payloads) -> list[Tally]:
+    store = stores.enabled(ctx, asked.store or ctx.default_store)
+    print(f"Payloads would go to the store '{store.name}'; this only looks." if asked.dry_run
+          else f"Payloads go to the store '{store.name}'.")
+    tallies = []
+    for tally, work in Import(ctx, database, payloads, store=store, dry_run=asked.dry_run).parts():
+        with Progress(f'{tally.kind}s', total=tally.total, per_second=asked.per_second) as progress:
+            before = 0
+            for left in work:
+                for outcome in left:
+                    print(f'km: {tally.kind} {outcome.id}: {outcome.reason}.', file=sys.stderr)
+                progress.step(tally.looked_at - before)
+                before = tally.looked_at
+        tallies.append(tally)
+    return tallies
 
 
 def _url(asked: argparse.Namespace, old: OldFile | None) -> str:
@@ -83,28 +97,14 @@ def _text(path: str) -> str:
     return text
 
 
-class _Progress:
-    """Prints a line now and then, and one for each thing that was left."""
-
-    def __init__(self) -> None:
-        self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
-
-    def __call__(self, tally: Tally, left: Sequence[Outcome]) -> None:
-        for outcome in left:
-            print(f'{tally.kind} {outcome.id}: {outcome.reason}.', file=sys.stderr)
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
-            print(f'{tally.kind}: {tally.looked_at} of {tally.total}', flush=True)
-
-
 def _print_counts(database: Database, tallies: Sequence[Tally]) -> None:
     for tally in tallies:
-        print(f'{tally.kind}: {tally.looked_at} in Barbican, {tally.imported} imported, {tally.there} '
-              f'already there, {tally.expired} expired, {tally.left} left; {tally.deleted} deleted '
-              'before.')
+        print(f'{tally.kind}s: {tally.looked_at} in Barbican: {tally.imported} imported, {tally.there} '
+              f'were there already, {tally.expired} have expired, {tally.left} are left.'
+              + (f' {tally.lingering} were deleted since.' if tally.lingering else ''))
     for table in tables.LEFT_BEHIND:
         if count := database.count(table):
-            print(f'{table.name}: {count} in Barbican, which are not brought over.')
+            print(f'{table.name}: {count} in Barbican: these are not brought over.')
 
 
 def add(commands: Any) -> None:
@@ -122,5 +122,4 @@ def add(commands: Any) -> None:
                             'several times')
     found.add_argument('--store', metavar='NAME', help='the secret store payloads go to; the default '
                                                        'one if not given')
-    found.add_argument('--dry-run', action='store_true', help='read, open and compare everything, and '
-                                                              'write nothing')
+    add_pace(found)
