@@ -71,8 +71,8 @@ WITHOUT_EQUAL = {
     ('oslo_policy', 'enforce_scope'): 'km takes tokens of projects only.',
     ('simple_crypto_plugin', 'kek'):
         'km keeps master keys in files of their own, and this one is not printed. Make a new one '
-        'with "km-manage kek create"; what Barbican sealed under the old one has to be moved '
-        'into km, so keep barbican.conf until that is done.',
+        'with "km-manage kek create"; "km-manage import barbican" opens with the old one what '
+        'Barbican sealed, so keep barbican.conf until that is done.',
     ('secretstore', '*'): _PLUGINS,
     ('secretstore', 'enabled_secretstore_plugins'): _SEVERAL,
     ('secretstore', 'enabled_crypto_plugins'): _SEVERAL,
