@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Barbican is filled with through its API, and how the same is asked of it and of km."""
+"""What a Barbican is filled with through its API, how it comes into km, and what both show of it."""
 import base64
 import os
 import time
@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from oslo_utils import timeutils
 
+from km.cmd import manage
 from tests.functional.km_server import MARK
+from tests.functional.open_km import forked
 
 ANN, BEA = {'user': 'ann', 'project': 'alpha'}, {'user': 'bea', 'project': 'beta'}
 #: How many secrets there are of which one is like the other: more than a page of an import.
@@ -18,6 +20,8 @@ MANY = 70
 #: Consumers of secrets came with this microversion.
 WITH_CONSUMERS = {'OpenStack_API_Version': 'key-manager 1.1'}
 OCTETS = 'application/octet-stream'
+
+_IMPORT_SECONDS = 60
 
 _AES = {'algorithm': 'aes', 'bit_length': 256, 'mode': 'cbc'}
 _TYPES = ('symmetric', 'public', 'private', 'passphrase', 'certificate', 'opaque')
@@ -120,6 +124,19 @@ def octets(payload, content_type=OCTETS):
     """The fields of a secret with bytes."""
     return {'payload': base64.b64encode(payload).decode(), 'payload_content_type': content_type,
             'payload_content_encoding': 'base64'}
+
+
+def imported(km, *arguments, status=0):
+    """What ``km-manage import barbican`` says when it ends with that status."""
+    log = km.conf.with_name('import.log')
+    log.unlink(missing_ok=True)
+    with forked(manage.main, log, '--config-file', km.conf, 'import', 'barbican', *arguments) as process:
+        process.join(_IMPORT_SECONDS)
+    said = log.read_text()
+    assert process.exitcode == status, said
+    assert MARK not in said
+    assert 'Traceback' not in said
+    return said
 
 
 def shown(ask, url, contents):

@@ -89,7 +89,7 @@ def barbican(folder, connection, **sections):
         # Where Barbican looks for it, in what it takes for the home of its user.
         conf = folder / '.barbican' / 'barbican.conf'
         conf.parent.mkdir()
-        _write(conf, {
+        write(conf, {
             'DEFAULT': {'host_href': f'http://{HOST}:{port}', 'db_auto_create': 'true'},
             'database': {'connection': connection}, **sections})
         (folder / 'paste.ini').write_text(_PASTE)
@@ -101,7 +101,7 @@ def barbican(folder, connection, **sections):
             yield Barbican(port, conf)
 
 
-def _write(path, sections):
+def write(path, sections):
     options = configparser.ConfigParser(interpolation=None)
     options.read_dict(sections)
     with path.open('w') as file:

@@ -19,6 +19,13 @@ from km.errors import Misconfigured
 from km.lifecycle import stores
 from km.lifecycle.context import Context
 
+try:
+    from km.barbican import p11_crypto
+except ImportError:  # without km[pkcs11]; what is sealed in a token is left then
+    p11_crypto = None  # type: ignore[assignment]
+
+_TOKEN = 'p11_crypto_plugin'
+
 
 def import_barbican(asked, conf) -> int:
     """Bring over what a Barbican database holds, under its ids. Barbican's is only read. Cut off, run it
@@ -78,7 +85,23 @@ def _openers(asked: argparse.Namespace, old: OldFile | None) -> dict[str, Opener
     keys = [line for file in asked.kek for line in _text(file).split()]
     if not keys and old:
         keys = old.values('simple_crypto_plugin', 'kek')
-    return {simple_crypto.PLUGIN: simple_crypto.SimpleCrypto(keys)} if keys else {}
+    openers: dict[str, Opener] = {}
+    if keys:
+        openers[simple_crypto.PLUGIN] = simple_crypto.SimpleCrypto(keys)
+    if old and p11_crypto and (library := old.last(_TOKEN, 'library_path')):
+        openers[p11_crypto.PLUGIN] = p11_crypto.P11Crypto(p11_crypto.Token(
+            library=library, pin=old.last(_TOKEN, 'login') or '',
+            serial=old.last(_TOKEN, 'token_serial_number'),
+            labels=tuple(old.every(_TOKEN, 'token_labels') or old.every(_TOKEN, 'token_label')),
+            slot=_number(old, 'slot_id', default=1)))
+    return openers
+
+
+def _number(old: OldFile, option: str, *, default: int) -> int:
+    try:
+        return int(old.last(_TOKEN, option) or default)
+    except ValueError:
+        raise Misconfigured(f'[{_TOKEN}] {option}: this is no number.') from None
 
 
 def _text(path: str) -> str:
