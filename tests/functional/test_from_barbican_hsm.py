@@ -80,7 +80,7 @@ def km(barbican, postgresql, tmp_path):
 
 def test_what_the_token_opens_comes_into_km(barbican, km):
     said = imported(km, '--barbican-conf', barbican.conf)
-    assert '2 project keys of Barbican open, 0 do not.' in said
+    assert 'Project keys of Barbican: 2 open, 0 do not.' in said
     assert 'secrets: 9 in Barbican: 9 imported' in said
     for secret, (payload, who) in barbican.payloads.items():
         read = km.get(f'/v1/secrets/{secret}/payload', who=who['project'], Accept=OCTETS)
@@ -118,7 +118,7 @@ def test_what_was_altered_does_not_open_in_the_token_and_the_rest_does(barbican,
                          (json.dumps(forged), label))
         database.commit()
     said = imported(km, '--barbican-conf', barbican.conf, '--database', f'sqlite:///{altered}', status=1)
-    assert '1 project keys of Barbican open, 1 do not.' in said
+    assert 'Project keys of Barbican: 1 open, 1 do not.' in said
     assert f'km: secret {mine[0]}: its payload does not open in the token.' in said
     assert (f'km: secret {mine[1]}: its payload was sealed by VENDOR_SAFENET_CKM_AES_GCM, which km has '
             'not.') in said

@@ -36,7 +36,7 @@ def import_barbican(asked, conf) -> int:
     payloads = Payloads(database, openers)
     try:
         good, bad = payloads.check()
-        print(f'{good} project keys of Barbican open, {bad} do not.')
+        print(f'Project keys of Barbican: {good} open, {bad} do not.')
         with worker(conf) as ctx:
             tallies = _brought(asked, ctx, database, payloads)
         _print_counts(database, tallies)

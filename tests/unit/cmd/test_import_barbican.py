@@ -86,7 +86,7 @@ def test_a_key_that_is_missing_for_some_leaves_those_and_brings_the_others(impor
     old.add(tables.ENCRYPTED_DATA, secret_id=lost, kek_id=key, cypher_text='AAAA')
     status, said = imports('--database', old.url, '--kek', file(MASTER))
     assert status == 1
-    assert '1 project keys of Barbican open, 1 do not.' in said
+    assert 'Project keys of Barbican: 1 open, 1 do not.' in said
     assert f"km: secret {lost}: its project's key opens under none of the master keys given." in said
     assert 'secrets: 2 in Barbican: 1 imported,' in said
     assert '1 are left.' in said
