@@ -15,8 +15,6 @@ from tests.functional.km_server import MARK
 from tests.functional.open_km import forked
 
 ANN, BEA = {'user': 'ann', 'project': 'alpha'}, {'user': 'bea', 'project': 'beta'}
-#: How many secrets there are of which one is like the other: more than a page of an import.
-MANY = 70
 #: Consumers of secrets came with this microversion.
 WITH_CONSUMERS = {'OpenStack_API_Version': 'key-manager 1.1'}
 OCTETS = 'application/octet-stream'
@@ -41,9 +39,15 @@ class Contents:
     gone: dict = field(default_factory=dict)
 
 
-def fill(barbican):
-    """Put some of everything into a Barbican; give what."""
+def fill(barbican, *, many):
+    """Put some of everything into a Barbican; give what.
+
+    :param many: how many secrets of which one is like the other.
+    """
     contents = Contents()
+    for number in range(many):
+        contents.many[barbican.made('/v1/secrets', {
+            'name': f'{number}', **octets(os.urandom(32))}, **ANN)] = ANN
     _fill_with_secrets(barbican, contents)
     _fill_with_containers(barbican, contents)
     quotas = {'project_quotas': {'secrets': 500, 'containers': -1}}
@@ -83,9 +87,6 @@ def _fill_with_secrets(barbican, contents):
         assert barbican.ask('POST', f'/v1/secrets/{used}/consumers', {
             'service': name, 'resource_type': 'volume', 'resource_id': name * 5}, **ANN,
             **WITH_CONSUMERS).ok
-    for number in range(MANY):
-        contents.many[barbican.made('/v1/secrets', {
-            'name': f'{number}', **octets(os.urandom(32))}, **ANN)] = ANN
     deleted = barbican.made('/v1/secrets', text('deleted'), **ANN)
     assert barbican.ask('DELETE', f'/v1/secrets/{deleted}', **ANN).ok
     expired = barbican.made('/v1/secrets', {**text('expired'), 'expiration': _after(seconds=1)}, **ANN)
