@@ -2,9 +2,7 @@
 """README's thirty-line plugin: held against the contract, and packaged and installed as a stranger's."""
 import importlib.util
 import json
-import shutil
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from km.testing import open_plugin
 from km.testing.secret_store import SecretStoreContract
+from tests.contract.environment import with_package
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / 'tests' / 'plugin_package'
@@ -68,24 +67,7 @@ class TestReadmePlugin(SecretStoreContract):
 
 @pytest.fixture(scope='module')
 def fresh(tmp_path_factory):
-    """The python of a new environment with the plugin's wheel, and the libraries of this one."""
-    folder = tmp_path_factory.mktemp('fresh')
-    shutil.copytree(PACKAGE, folder / 'source')
-    pip(sys.executable, 'wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', folder / 'dist',
-        folder / 'source')
-    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', folder / 'venv'], check=True)
-    python = folder / 'venv' / 'bin' / 'python'
-    pip(python, 'install', '--no-deps', '--no-index', *(folder / 'dist').glob('*.whl'))
-    libraries = next((folder / 'venv' / 'lib').glob('python*/site-packages'))
-    here = [path for path in sys.path if path.endswith('site-packages')]
-    (libraries / 'parent.pth').write_text(
-        ''.join(f'import site; site.addsitedir({path!r})\n' for path in here))
-    return python
-
-
-def pip(python, *arguments):
-    subprocess.run([sys.executable, '-m', 'pip', '--quiet', '--disable-pip-version-check',
-                    '--python', python, *arguments], check=True)
+    return with_package(PACKAGE, tmp_path_factory.mktemp('fresh'))
 
 
 def test_a_strangers_package_is_found_and_serves_a_secret(fresh, folder):

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``examples/km-age``, which plugin authors copy: built, installed, tested and used as theirs."""
+import ast
+import configparser
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.contract.environment import with_package
+
+PACKAGE = Path(__file__).parents[2] / 'examples' / 'km-age'
+
+#: What a km in the package's environment is asked to do.
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from km.cmd import manage
+from km.testing.application import Client, a_deployment
+
+folder = Path(sys.argv[1])
+(folder / 'age').mkdir(mode=0o700)
+house = a_deployment(folder, {
+    'secret_store': {'enabled': 'blue', 'default': 'blue'},
+    'secret_store:blue': {'plugin': 'age', 'folder': folder / 'age', 'identity_file': sys.argv[2]}})
+client = Client(house.application)
+path = client.secret('kept with age')
+file, = (folder / 'age').glob('*/*')
+manage.command(['--config-file', str(folder / 'km.conf'), 'plugins'])
+print(json.dumps({
+    'read': client.get(path + '/payload').text, 'sealed': file.read_bytes().hex(),
+    'deleted': client.delete(path).status_int, 'left': file.exists()}))
+house.close()
+"""
+
+
+@pytest.fixture(scope='module')
+def python(tmp_path_factory):
+    return with_package(PACKAGE, tmp_path_factory.mktemp('example'))
+
+
+@pytest.fixture(scope='module')
+def served(python, tmp_path_factory):
+    """What a whole km with the package printed: the table of plugins, and what became of a secret; and
+    what age makes of the file it was in."""
+    folder = tmp_path_factory.mktemp('served')
+    folder.chmod(0o700)
+    identity = folder / 'identity'
+    subprocess.run(['age-keygen', '--output', identity], check=True, capture_output=True)
+    ran = subprocess.run([python, '-c', SCRIPT, folder, identity], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    *table, told = ran.stdout.splitlines()
+    told = json.loads(told)
+    opened = subprocess.run(['age', '--decrypt', '--identity', identity], capture_output=True,
+                            input=bytes.fromhex(told.pop('sealed')), check=True)
+    return table, told, opened.stdout
+
+
+def test_its_own_tests_pass_on_the_wheel_that_is_installed(python):
+    source = python.parents[2] / 'source'
+    ran = subprocess.run([python, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', source],
+                         cwd=source / 'tests', capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
+    assert int(re.search(r'(\d+) passed', ran.stdout)[1]) > 40
+    assert 'skipped' not in ran.stdout
+    where = subprocess.run([python, '-c', 'import km_age; print(km_age.__file__)'],
+                           cwd=source / 'tests', capture_output=True, text=True).stdout
+    assert Path(where.strip()).is_relative_to(python.parents[1])
+
+
+def test_a_whole_km_serves_a_secret_with_it_and_erases_its_file(served):
+    assert served[1] == {'read': 'kept with age', 'deleted': 204, 'left': False}
+
+
+def test_age_decrypts_what_a_whole_km_kept(served):
+    assert served[2].endswith(b'}\nkept with age')
+
+
+def test_km_manage_lists_it_with_its_package_and_what_its_check_said(served):
+    line, = (line.split() for line in served[0] if ' age ' in line)
+    assert line[:4] == ['secret_store', 'age', 'km-age', 'blue']
+    assert 'encrypting to age1' in ' '.join(line)
+
+
+def imported():
+    """Every module that the package's own code imports, apart from itself."""
+    for path in (PACKAGE / 'km_age').glob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module
+
+
+def test_of_km_it_imports_the_interfaces_alone():
+    assert {name for name in imported() if name.split('.')[0] == 'km'} == {'km.interfaces'}
+
+
+def test_it_requires_all_that_it_imports():
+    setup = configparser.ConfigParser()
+    setup.read(PACKAGE / 'setup.cfg')
+    required = {re.match(r'[\w.-]+', line)[0]
+                for line in setup['options']['install_requires'].split('\n') if line}
+    tops = {name.split('.')[0] for name in imported()} - {'km_age', *sys.stdlib_module_names}
+    assert {packages_distributions()[top][0] for top in tops} == required
