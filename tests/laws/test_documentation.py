@@ -9,7 +9,8 @@ from km.cmd import manage
 from km.conf.load import load
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / 'README.rst', *sorted((ROOT / 'doc/source').rglob('*.rst'))]
+PAGES = [ROOT / 'README.rst', *sorted((ROOT / 'doc/source').rglob('*.rst')),
+         ROOT / 'examples/km-age/README.rst']
 INI = re.compile(r'\.\. code-block:: ini\n\n((?:    .*\n|\n)+)')
 COMMAND = re.compile(r'^ +km-manage (?!--)([^#\n]+)', re.MULTILINE)
 
