@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Master keys and options of a PKCS#11 store that are right, and that are not."""
+import contextlib
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pkcs11 import Attribute, KeyType
+
+from km.interfaces import CannotOpen, KmError, Misconfigured, Unavailable
+from km.plugins.secret_store.cryptoki import pins
+from km.testing import open_plugin
+from tests.functional.pkcs11_stores import SOON, WithoutMasterKey, asks, new_master_key, pkcs11_store
+from tests.functional.softhsm import add_token, softhsm
+
+
+@pytest.fixture(scope='module')
+def kept(tmp_path_factory):
+    """A token with a master key."""
+    with softhsm(tmp_path_factory.mktemp('token')) as token:
+        new_master_key(token.settings)
+        yield token
+
+
+@pytest.fixture
+def token(kept):
+    """The same, with what this process was refused forgotten."""
+    pins._refused.clear()
+    return kept
+
+
+@pytest.fixture
+def store(token, folder):
+    store = pkcs11_store(token.settings, folder)
+    yield store
+    store.close()
+
+
+
+def test_two_with_one_id_are_refused_at_once(token, folder):
+    settings = {**token.settings, 'master_key_label': 'km-twins'}
+    with contextlib.closing(
+            open_plugin(WithoutMasterKey, connection='sqlite://', **settings)) as store:
+        for _ in range(2):
+            store._token.run_alone(lambda lease: lease.session.generate_key(
+                KeyType.AES, 256, store=True, label='km-twins', id=b'one'))
+        for _ in range(3):  # a search left open would hang the second time
+            with pytest.raises(Misconfigured, match='two keys'):
+                store.master_keys()
+
+
+@pytest.mark.parametrize('attribute', [Attribute.SENSITIVE, Attribute.PRIVATE])
+def test_one_that_could_leave_the_token_is_refused(token, attribute):
+    label = f'km-{attribute.name}'
+    settings = {**token.settings, 'master_key_label': label}
+    with contextlib.closing(
+            open_plugin(WithoutMasterKey, connection='sqlite://', **settings)) as store:
+        store._token.run_alone(lambda lease: lease.session.generate_key(
+            KeyType.AES, 256, store=True, label=label, id=b'one', template={attribute: False}))
+        with pytest.raises(Misconfigured, match='could leave'):
+            store.master_keys()
+
+
+def test_without_any_the_operator_is_told_how_to_make_one(token, folder):
+    with pytest.raises(Misconfigured, match='km-manage hsm init plugin'):
+        pkcs11_store({**token.settings, 'master_key_label': 'km-none'}, folder)
+
+
+@pytest.mark.parametrize('suite', ['gcm', 'kw', 'cbc-hmac'])
+def test_each_suite_seals_and_what_it_sealed_opens_with_any_other_chosen(token, folder, suite):
+    settings = {**token.settings, 'master_key_label': f'km-{suite}'}
+    new_master_key({**settings, 'wrap_suites': [suite]})
+    store = pkcs11_store(settings, folder, wrap_suites=[suite])
+    wrapped = store.wrap(bytes(range(32)), b'context')
+    store.close()
+    new_master_key(settings)
+    store = pkcs11_store(settings, folder)
+    assert store.unwrap(wrapped, b'context') == bytes(range(32))
+    assert store.wrap(bytes(32), b'').data[0] == 17
+    for at in range(len(wrapped.data)):
+        altered = bytearray(wrapped.data)
+        altered[at] ^= 1
+        with pytest.raises(CannotOpen):
+            store.unwrap(type(wrapped)(key_id=wrapped.key_id, data=bytes(altered)), b'context')
+    store.close()
+
+
+def test_a_suite_the_token_has_not_is_said_not_to_be_there(token, folder):
+    with pytest.raises(KmError, match='wrap_suites'):
+        new_master_key({**token.settings, 'wrap_suites': ['kwp']})
+    with pytest.raises(Misconfigured, match='wrap_suites'):
+        pkcs11_store(token.settings, folder, wrap_suites=['kwp'])
+
+
+
+@pytest.mark.parametrize(('settings', 'told'), [
+    ({'module_path': '/none.so'}, 'module_path: /none.so cannot be loaded'),
+    ({'module_path': sys.executable}, 'module_path'),
+    ({'token_label': None}, 'token_label or token_serial is required'),
+])
+def test_a_mistake_is_told_with_its_option(token, settings, told):
+    with pytest.raises(Misconfigured, match=told):
+        new_master_key({**token.settings, **settings})
+
+
+def test_a_token_is_told_from_others_by_its_serial(token):
+    with pytest.raises(Unavailable, match='no such token'):
+        new_master_key({**token.settings, 'token_serial': 'other'})
+    twin = {**token.settings, 'token_label': 'twin'}
+    add_token(token, 'twin')
+    add_token(token, 'twin')
+    with pytest.raises(Misconfigured, match='several tokens'):
+        new_master_key(twin)
+    shown = subprocess.run(['softhsm2-util', '--show-slots'], capture_output=True, text=True).stdout
+    serial = next(line.split(':')[1].strip() for line in shown.partition('Label:            twin')[0]
+                  .splitlines()[::-1] if 'Serial number' in line)
+    assert new_master_key({**twin, 'token_serial': serial})
+
+
+def test_more_calls_than_sessions_wait_and_are_told_when_that_takes_too_long(token, folder):
+    store = pkcs11_store(token.settings, folder, sessions=1, session_timeout_seconds=1)
+    entered, over = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        held = threads.submit(
+            store._token.run, lambda _: (entered.set(), over.wait(SOON)))
+        entered.wait(SOON)
+        with pytest.raises(Unavailable, match='sessions'):
+            asks(store)
+        over.set()
+        held.result()
+    assert asks(store) == bytes(32)
+    store.close()
