@@ -14,7 +14,16 @@ from km.plugins.secret_store.cryptoki import pins
 from km.plugins.secret_store.cryptoki.library import Library
 from km.plugins.secret_store.pkcs11 import Pkcs11
 from km.testing import open_plugin
-from tests.functional.pkcs11_stores import SOON, OpenedLater, asks, back, new_master_key, pkcs11_store
+from tests.functional.p11_kit_server import remote
+from tests.functional.pkcs11_stores import (
+    SOON,
+    OpenedLater,
+    WithoutMasterKey,
+    asks,
+    back,
+    new_master_key,
+    pkcs11_store,
+)
 from tests.functional.softhsm import softhsm
 
 
@@ -163,3 +172,33 @@ def test_another_key_under_the_same_id_is_found_out(store):
     other = wrapped.key_id[:-6] + ('000000' if wrapped.key_id[-6:] != '000000' else '111111')
     with pytest.raises(CannotOpen):
         store.unwrap(type(wrapped)(key_id=other, data=wrapped.data), b'context')
+
+
+def test_a_network_hsm_that_is_killed_is_away_at_once_and_back_with_its_server(token):
+    # p11-kit passes neither GCM nor CBC nor key wrap on: so this asks for check values.
+    with remote(token.module_path, token.token_label) as server, contextlib.closing(open_plugin(
+            WithoutMasterKey, connection='sqlite://',
+            **{**token.settings, 'module_path': server.module_path})) as store:
+        before = store.master_keys()
+        assert before
+        server.kill()
+        began = time.monotonic()
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                store.master_keys()
+        assert time.monotonic() - began < SOON
+        server.start()
+        while True:
+            assert time.monotonic() - began < 2 * SOON
+            with contextlib.suppress(Unavailable):
+                assert store.master_keys() == before
+                break
+            time.sleep(0.05)
+
+
+def test_a_token_in_the_place_of_another_is_found_out(store, token):
+    asks(store)
+    store._masters._names[max(store._masters._names)] = 'another'
+    store._token.module.library.finalise()
+    with pytest.raises(Unavailable, match='does not have the master keys it had'):
+        asks(store)

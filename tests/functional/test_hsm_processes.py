@@ -62,9 +62,9 @@ def wrong(token, folder):
 def logins(monkeypatch):
     tried, log_in = [], Library.log_in
 
-    def counted(self, session, pin):
+    def counted(self, token, pin):
         tried.append(pin)
-        return log_in(self, session, pin)
+        return log_in(self, token, pin)
 
     monkeypatch.setattr(Library, 'log_in', counted)
     return tried
@@ -120,7 +120,7 @@ def test_without_any_pin_a_token_without_keys_of_its_own_is_misconfigured(token)
 def tries_to_log_in(settings):
     """How often this process calls C_Login."""
     tried, log_in = [], Library.log_in
-    Library.log_in = lambda self, session, pin: (tried.append(pin), log_in(self, session, pin))
+    Library.log_in = lambda self, token, pin: (tried.append(pin), log_in(self, token, pin))[1]
     for _ in range(3):
         with contextlib.suppress(Unavailable):
             open_plugin(WithoutMasterKey, connection='sqlite://', login_after_failed_try=False,

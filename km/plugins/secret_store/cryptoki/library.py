@@ -6,11 +6,12 @@ v2.40, 5.4), and then lets many in: libraries that believe it crash. So here C_I
 ctypes, with ``CKF_OS_LOCKING_OK``; and so is C_Login, because python-pkcs11 leaks a session when it
 fails and logs the whole process out when the session that logged in is closed.
 """
+import contextlib
 import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from pkcs11 import _pkcs11
+from pkcs11 import PROTECTED_AUTH, _pkcs11
 from pkcs11 import exceptions as ck
 
 _OS_LOCKING_OK = 2
@@ -67,14 +68,8 @@ class Library:
         :raises OSError: it cannot be loaded.
         """
         self._path, self.reserved = path, reserved
-        self._code = ctypes.CDLL(path)
-        self._lib: _Lib | None = None
-        functions = ctypes.c_void_p()
-        try:
-            self._code.C_GetFunctionList(ctypes.byref(functions))
-        except AttributeError:
-            raise OSError('it is no PKCS#11 module') from None
-        at = (functions.value or 0) + ctypes.sizeof(ctypes.c_void_p)
+        self._lib: Any = None
+        at = _function_list(path) + ctypes.sizeof(ctypes.c_void_p)
         self._functions = ctypes.cast(at, ctypes.POINTER(ctypes.c_void_p))
         #: Whether one thread at a time may be in it.
         self.serial = False
@@ -104,17 +99,20 @@ class Library:
             f'{lib.library_description} {".".join(map(str, lib.library_version))} '
             f'of {lib.manufacturer_id}, PKCS#11 {".".join(map(str, lib.cryptoki_version))}')
 
-    def log_in(self, session: int, pin: str | None) -> None:
-        """Log the process in to the token of this session; no error if it is already.
+    def log_in(self, token: Any, pin: str | None) -> Any:
+        """Log the process in to a token, unless it is; a session of python-pkcs11's that lives as long.
 
         :param pin: None if it is entered on the token itself.
-        :raises PKCS11Error: as C_Login says.
+        :raises PKCS11Error: as C_OpenSession and C_Login say.
         """
+        session = token.open()
         code = (pin or '').encode()
-        told = self._call(_LOGIN, session, _USER, code if pin is not None else None, len(code),
+        told = self._call(_LOGIN, session.handle, _USER, code if pin is not None else None, len(code),
                           types=(ctypes.c_ulong, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong))
-        if told != _ALREADY_LOGGED_IN:
+        if told not in (_OK, _ALREADY_LOGGED_IN):
+            session.close()
             _require_ok(told)
+        return session
 
     def log_out(self, session: int) -> None:
         """Log the process out of the token of this session.
@@ -130,10 +128,10 @@ class Library:
         """
         _require_ok(self._call(_CLOSE_ALL_SESSIONS, slot, types=(ctypes.c_ulong,)))
 
-    def is_logged_in(self, session: int) -> bool:
+    def is_logged_in(self, session: Any) -> bool:
         """Whether this session is one, and its user logged in."""
         info = _SessionInfo()
-        told = self._call(_GET_SESSION_INFO, session, ctypes.byref(info),
+        told = self._call(_GET_SESSION_INFO, session.handle, ctypes.byref(info),
                           types=(ctypes.c_ulong, ctypes.c_void_p))
         return told == _OK and info.state in _LOGGED_IN_STATES
 
@@ -154,6 +152,50 @@ class Library:
 
     def _call(self, place: int, *arguments: Any, types: tuple = (ctypes.c_void_p,)) -> int:
         return ctypes.CFUNCTYPE(ctypes.c_ulong, *types)(self._functions[place])(*arguments)
+
+
+class PrivateLibrary(Library):
+    """A library that gives a list of functions, and a state behind it, of its own to each that asks, as
+    ``p11-kit-client.so`` does. Then python-pkcs11 must do everything, and threads come one at a time."""
+
+    def initialise(self) -> None:
+        self.serial = True
+        if self._lib is None:
+            self._lib = _pkcs11.lib(self._path)
+        else:
+            self._lib.initialize()
+
+    def finalise(self) -> None:
+        with contextlib.suppress(ck.PKCS11Error):
+            self._lib.finalize()
+
+    def log_in(self, token: Any, pin: str | None) -> Any:
+        try:
+            return token.open(user_pin=PROTECTED_AUTH if pin is None else pin)
+        except ck.UserAlreadyLoggedIn:
+            return token.open()
+
+    def is_logged_in(self, session: Any) -> bool:
+        return False  # nobody can tell: so log in, which does no harm if we are
+
+
+def load(path: str, reserved: str | None) -> Library:
+    """A library, loaded and not initialised.
+
+    :raises OSError: it cannot be loaded.
+    """
+    if _function_list(path) == _function_list(path):
+        return Library(path, reserved)
+    return PrivateLibrary(path, reserved)
+
+
+def _function_list(path: str) -> int:
+    functions = ctypes.c_void_p()
+    try:
+        ctypes.CDLL(path).C_GetFunctionList(ctypes.byref(functions))
+    except AttributeError:
+        raise OSError('it is no PKCS#11 module') from None
+    return functions.value or 0
 
 
 def _require_ok(told: int) -> None:

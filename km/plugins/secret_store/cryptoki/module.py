@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from km.interfaces import Misconfigured, Unavailable
-from km.plugins.secret_store.cryptoki.library import Library
+from km.plugins.secret_store.cryptoki.library import Library, load
 
 LOG = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _loaded(path: str, reserved: str | None) -> Library:
     library = _LIBRARIES.get(path)
     if library is None or library.reserved != reserved:
         try:
-            library = Library(path, reserved)
+            library = load(path, reserved)
         except OSError as error:
             raise Misconfigured(f'module_path: {path} cannot be loaded: {error}.') from None
         _LIBRARIES[path] = library

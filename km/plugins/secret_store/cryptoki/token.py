@@ -169,21 +169,18 @@ class Token:
                 self._pool.forget(stale=True)
                 self._owner = None
             self._token = self._found()
-            if self._owner is None or not self.module.library.is_logged_in(self._owner.handle):
+            if self._owner is None or not self.module.library.is_logged_in(self._owner):
+                if self._owner is not None:
+                    close(self._owner)
+                self._owner = None
                 self._owner = self._logged_in()
             self._generation = generation
 
     def _logged_in(self) -> Any:
-        session = self._token.open()
-        try:
-            if self._token.flags & TokenFlag.LOGIN_REQUIRED and not self.module.library.is_logged_in(
-                    session.handle):
-                with pins.login(self._settings, self._token) as pin:
-                    self.module.library.log_in(session.handle, pin)
-        except BaseException:
-            close(session)
-            raise
-        return session
+        if not self._token.flags & TokenFlag.LOGIN_REQUIRED:
+            return self._token.open()
+        with pins.login(self._settings, self._token) as pin:
+            return self.module.library.log_in(self._token, pin)
 
     def _found(self) -> Any:
         """The one token that the settings name."""
