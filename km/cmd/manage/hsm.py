@@ -8,6 +8,7 @@ from km import registry
 from km.cmd.manage import keys
 from km.cmd.manage.commands import Conf, group
 from km.cmd.manage.commands import add as add_command
+from km.cmd.manage.progress import add_pace
 from km.errors import Conflict, Misconfigured
 
 
@@ -56,5 +57,8 @@ def _token(name: str, conf: Conf) -> Iterator[Any]:
 def add(commands: Any) -> None:
     """Put the commands into the parser."""
     hsm = group(commands, 'hsm', 'tokens of PKCS#11 stores')
-    for name, function in (('init', init), ('check', check), ('rotate', keys.kek_rotate)):
+    for name, function in (('init', init), ('check', check)):
         add_command(hsm, name, function).add_argument('store', help='name of a secret store')
+    rotating = add_command(hsm, 'rotate', keys.kek_rotate)
+    rotating.add_argument('store', help='name of a secret store')
+    add_pace(rotating)
