@@ -6,7 +6,10 @@ from tests.functional.km_server import MARK
 
 #: For tests that need several users: only Keystone has them.
 with_keystone = pytest.mark.parametrize(
-    'km', ['keystone', 'mariadb'], indirect=True, scope='session')
+    'km', ['keystone', 'mariadb', 'pkcs11', 'kmip'], indirect=True, scope='session')
+#: For tests of what is in the store's own database.
+with_ciphertext = pytest.mark.parametrize(
+    'km', ['standalone', 'keystone', 'mariadb', 'split', 'pkcs11'], indirect=True, scope='session')
 #: For tests of what the quick start alone does.
 standalone_only = pytest.mark.parametrize('km', ['standalone'], indirect=True, scope='session')
 

@@ -5,6 +5,7 @@ import pytest
 from tests.functional import km_server
 from tests.functional.keystone_server import keystone as run_keystone
 from tests.functional.mariadb_server import mariadb as run_mariadb
+from tests.functional.other_stores import in_a_key_server, in_a_token
 from tests.functional.postgresql_server import postgresql as run_postgresql
 from tests.functional.rabbitmq_server import rabbitmq as run_rabbitmq
 from tests.functional.split_server import split
@@ -38,7 +39,11 @@ def keystone(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope='session', params=['standalone', 'keystone', 'mariadb', 'split'])
+_OTHER_STORES = {'pkcs11': in_a_token, 'kmip': in_a_key_server}
+
+
+@pytest.fixture(scope='session',
+                params=['standalone', 'keystone', 'mariadb', 'split', 'pkcs11', 'kmip'])
 def km(request, tmp_path_factory):
     """A km behind HTTP, in each of its deployments.
 
@@ -51,14 +56,16 @@ def km(request, tmp_path_factory):
     elif request.param == 'split':
         deployment = split(
             folder, *map(request.getfixturevalue, ('postgresql', 'keystone', 'rabbitmq')))
+    elif request.param in _OTHER_STORES:
+        deployment = _OTHER_STORES[request.param](
+            folder, *map(request.getfixturevalue, ('postgresql', 'keystone')))
     else:
         databases = 'mariadb' if request.param == 'mariadb' else 'postgresql'
         deployment = km_server.behind_keystone(
             folder, *map(request.getfixturevalue, (databases, 'keystone')))
     with deployment as running:
         yield running
-        running.metadata.dispose()
-        running.ciphertext.dispose()
+        running.close()
         assert km_server.ends_cleanly(running.process), running.log_tail()
     assert not running.leaks()
     assert 'Traceback' not in running.log.read_text(errors='replace')

@@ -36,7 +36,7 @@ _SHORTEST_SECRET = 8
 class Km:
     """A running km.
 
-    :ivar deployment: 'standalone' or 'keystone'.
+    :ivar deployment: how it is deployed, as the fixture ``km`` names it.
     :ivar url: of its API, without /v1.
     :ivar conf: the path of its km.conf.
     :ivar keystone: the Keystone it asks, or None.
@@ -157,6 +157,17 @@ class Km:
             self.option('secret_store:soft', 'connection'), isolation_level='AUTOCOMMIT',
             pool_pre_ping=True)
 
+    def kept(self, secret_id):
+        """How many payloads its store has for an id."""
+        with self.ciphertext.connect() as connection:
+            return connection.scalar(sqlalchemy.text(
+                'SELECT count(*) FROM blobs WHERE secret_id = :id'), {'id': secret_id})
+
+    def close(self):
+        """Let go of its databases."""
+        self.metadata.dispose()
+        self.ciphertext.dispose()
+
     # ---- what must stay hidden
 
     def hide(self, value):
@@ -183,6 +194,10 @@ class Km:
         else:
             yield self.option('keystone_authtoken', 'password')
             yield sqlalchemy.make_url(self.option('database', 'connection')).password
+        yield from self._keys()
+
+    def _keys(self):
+        """What its store is opened with."""
         yield Path(self.option('secret_store:soft', 'kek_file')).read_text().split()[2]
 
     def _new_session(self, who):
@@ -231,33 +246,38 @@ def standalone(folder):
 
 
 @contextlib.contextmanager
-def behind_keystone(folder, databases, keystone, *, name='km', sections=None):
+def behind_keystone(folder, databases, keystone, *, name='km', sections=None, first=(),
+                    make=None):
     """Run ``km-api`` on two databases of a server, its catalog entry made; give a ``Km``.
 
     It has two processes, sweeps every second and logs the most it ever does.
 
     :param name: what its databases' names begin with; no other km's on this server.
     :param sections: more options of its km.conf, by section.
+    :param first: commands of km-manage to run before, each a tuple of words.
+    :param make: makes another ``Km`` of what is known here.
     """
     with reserved_port() as port:
         url, log = f'http://{HOST}:{port}', folder / 'keystone.log'
-        conf = write_conf(folder, {
+        own = {
             'DEFAULT': {'debug': 'true'},
             'api': {'auth_strategy': 'keystone', 'host_href': url, 'bind_port': port, 'workers': 2},
             'keystone_authtoken': keystone.authtoken_section(),
             'database': {'connection': databases.create_database(name)},
             'worker': {'sweep_seconds': 1},
             'secret_store:soft': {'connection': databases.create_database(f'{name}_ciphertext')},
-            **(sections or {}),
-        })
+        }
+        conf = write_conf(folder, own | {
+            section: own.get(section, {}) | options for section, options in (sections or {}).items()})
         keystone.set_key_manager_url(url)
-        subprocess.run([program('km-manage'), '--config-file', conf, 'db', 'upgrade'],
-                       env=environment(), check=True, capture_output=True)
+        for words in (('db', 'upgrade'), *first):
+            subprocess.run([program('km-manage'), '--config-file', conf, *words],
+                           env=environment(), check=True, capture_output=True)
         command = [program('km-api'), '--config-file', str(conf)]
         with running(command, log, env=environment()) as process:
             wait_until(lambda: http_answers(port, '/healthcheck'), process, log)
-            yield Km('keystone', url=url, conf=conf, log=log, process=process, keystone=keystone,
-                     databases=databases)
+            yield (make or functools.partial(Km, 'keystone'))(
+                url=url, conf=conf, log=log, process=process, keystone=keystone, databases=databases)
 
 
 def ends_cleanly(process, number=signal.SIGTERM):

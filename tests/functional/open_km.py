@@ -25,7 +25,7 @@ class OpenKm(Km):
 
 
 @contextlib.contextmanager
-def believing_all(folder, databases, *, name, api=None, quotas=None, sections=None):
+def believing_all(folder, databases, *, name, api=None, quotas=None, sections=None, first=()):
     """Run ``km-api`` on two new databases of a server; give an ``OpenKm``.
 
     It sweeps once, when it starts.
@@ -33,6 +33,7 @@ def believing_all(folder, databases, *, name, api=None, quotas=None, sections=No
     :param name: what its databases' names begin with; no other km's on this server.
     :param api: more options of its section [api]; ``quotas`` likewise.
     :param sections: more options, by section.
+    :param first: commands of km-manage to run before, each a tuple of words.
     """
     folder.chmod(0o700)
     with reserved_port() as port:
@@ -42,7 +43,8 @@ def believing_all(folder, databases, *, name, api=None, quotas=None, sections=No
             'worker': {'sweep_seconds': 3600},
             'secret_store:soft': {'connection': databases.create_database(f'{name}_ciphertext')},
             'quotas': quotas or {}, **(sections or {})})
-        manage.command(['--config-file', str(conf), 'db', 'upgrade'])
+        for words in (('db', 'upgrade'), *first):
+            manage.command(['--config-file', str(conf), *words])
         command, log = [program('km-api'), '--config-file', str(conf)], folder / 'km.log'
         with running(command, log, env=environment()) as process:
             wait_until(lambda: http_answers(port, '/healthcheck'), process, log)

@@ -29,8 +29,7 @@ def told(request, tmp_path_factory, postgresql, rabbitmq):
         with running(command, log, env=km_server.environment()) as listener:
             wait_until(lambda: queues(rabbitmq) > 0, listener, log)
             yield km, listener
-            km.metadata.dispose()
-            km.ciphertext.dispose()
+            km.close()
             if listener.poll() is None:
                 assert km_server.ends_cleanly(listener), log.read_text()
         assert 'Traceback' not in log.read_text()

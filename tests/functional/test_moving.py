@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ten thousand payloads move while clients read and write, and the move is killed: none is missed."""
+"""Ten thousand payloads move into a token's keeping and have their keys replaced, while clients read and
+write, and it is killed on the way: none is missed."""
 import contextlib
 import dataclasses
 import random
@@ -16,10 +17,10 @@ from km.cmd.manage.commands import worker
 from km.conf.load import load
 from km.identity import Identity
 from km.lifecycle import secrets
-from km.plugins.secret_store import key_file
 from tests.functional.aftermath import an_hour_later
 from tests.functional.km_server import environment, new_text, program
 from tests.functional.open_km import believing_all
+from tests.functional.softhsm import softhsm
 
 MANY = 10_000
 PROJECTS = [uuid.uuid4().hex for _ in range(4)]
@@ -81,15 +82,16 @@ class Clients:
 
 @pytest.fixture(scope='module')
 def km(postgresql, tmp_path_factory):
-    """A km with two stores."""
+    """A km with two stores: Simple Crypto, and a token."""
     folder = tmp_path_factory.mktemp('moving')
     folder.chmod(0o700)
-    key_file.create(str(folder / 'second'))
-    with believing_all(folder, postgresql, name='moving', api={'workers': 2}, sections={
-            'secret_store': {'enabled': 'soft, second', 'default': 'soft'},
-            'secret_store:second': {
-                'plugin': 'simple_crypto', 'kek_file': folder / 'second',
-                'connection': postgresql.create_database('moving_second')}}) as running:
+    with softhsm(folder) as token, believing_all(
+            folder, postgresql, name='moving', api={'workers': 2}, first=[('hsm', 'init', 'hsm')],
+            sections={
+                'secret_store': {'enabled': 'soft, hsm', 'default': 'soft'},
+                'secret_store:hsm': {
+                    'plugin': 'pkcs11', **token.settings,
+                    'connection': postgresql.create_database('moving_hsm')}}) as running:
         yield running
         assert 'Traceback' not in running.log.read_text()
 
@@ -118,6 +120,16 @@ def in_store(km, name):
     with km.metadata.connect() as connection:
         return connection.scalar(
             sa.text('SELECT count(*) FROM secrets WHERE store = :name'), {'name': name})
+
+
+def sealed_under(km):
+    """How many project keys each master key of the token has sealed, by its id."""
+    ciphertext = sa.create_engine(km.option('secret_store:hsm', 'connection'))
+    with ciphertext.connect() as connection:
+        found = connection.execute(sa.text('SELECT key_id, count(*) FROM project_keys GROUP BY key_id'))
+        keys = dict(found.tuples().all())
+    ciphertext.dispose()
+    return keys
 
 
 def read_back(km):
@@ -153,10 +165,10 @@ def told(km, *arguments, status=0):
 
 
 def test_they_move_killed_on_the_way_and_no_read_fails(km, payloads):
-    move = ('secrets', 'move', '--from', 'soft', '--to', 'second')
+    move = ('secrets', 'move', '--from', 'soft', '--to', 'hsm')
     with Clients(km, payloads) as clients:
         with command(km, *move) as process:
-            while in_store(km, 'second') < MANY // 4:
+            while in_store(km, 'hsm') < MANY // 4:
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.1)
         assert in_store(km, 'soft') > MANY // 4, 'it was to be killed on the way'
@@ -166,6 +178,27 @@ def test_they_move_killed_on_the_way_and_no_read_fails(km, payloads):
     assert "0 are left in 'soft'" in told(km, *move)
     assert clients.failures == []
     assert min(clients.done.values()) > 20, clients.done
-    assert (in_store(km, 'soft'), in_store(km, 'second')) == (0, len(clients.payloads))
+    assert (in_store(km, 'soft'), in_store(km, 'hsm')) == (0, len(clients.payloads))
     assert told(km, 'reconcile') == '0 differences, 0 left.\n'
+    assert read_back(km) == clients.payloads
+    payloads.update(clients.payloads)
+
+
+def test_their_keys_are_replaced_killed_on_the_way_and_no_read_fails(km, payloads):
+    before = sealed_under(km)
+    with Clients(km, payloads) as clients:
+        told(km, 'kek', 'rotate', 'hsm')
+        with command(km, 'rekey', PROJECTS[0]) as process:
+            while sum(sealed_under(km).values()) < len(PROJECTS) + 1:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.1)
+        for project in PROJECTS:
+            told(km, 'rekey', project)
+    assert clients.failures == []
+    assert min(clients.done.values()) > 20, clients.done
+    assert before.keys().isdisjoint(sealed_under(km)), 'some keys are under the old master key'
+    assert told(km, 'rewrap', 'hsm', '--dry-run').startswith('0 ')
+    for project in PROJECTS:
+        told(km, 'rekey', project, '--destroy-old-keys')
+    assert sum(sealed_under(km).values()) == len(PROJECTS)
     assert read_back(km) == clients.payloads

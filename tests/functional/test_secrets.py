@@ -157,11 +157,9 @@ def test_of_many_who_delete_at_once_one_succeeds(km):
 
 
 def left_of(km, path):
-    """How many rows the metadata and the ciphertext database have of a secret."""
-    found = []
-    for engine, statement in (
-            (km.metadata, 'SELECT count(*) FROM secrets WHERE id = :id'),
-            (km.ciphertext, 'SELECT count(*) FROM blobs WHERE secret_id = :id')):
-        with engine.connect() as connection:
-            found.append(connection.scalar(sa.text(statement), {'id': path.rpartition('/')[2]}))
-    return found
+    """How many rows the metadata have of a secret, and how many payloads the store."""
+    secret_id = path.rpartition('/')[2]
+    with km.metadata.connect() as connection:
+        rows = connection.scalar(
+            sa.text('SELECT count(*) FROM secrets WHERE id = :id'), {'id': secret_id})
+    return [rows, km.kept(secret_id)]
