@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m benchmarks [--quick] [--profile NAME] [--servers]``, from the root of the repository."""
+"""``python -m benchmarks [--quick] [--profile NAME | --servers | --stores]``, from the root of the
+repository."""
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import stores
 from benchmarks.measure import measured
 from benchmarks.profiling import report
 from benchmarks.servers import compared
@@ -22,6 +24,9 @@ def main(arguments: list[str] | None = None) -> None:
     rounds = options.rounds or (2 if options.quick else 7)
     with tempfile.TemporaryDirectory(prefix='km-benchmark-') as home:
         folder = Path(home)
+        if options.stores:
+            print(stores.compared(folder, rounds=rounds))
+            return
         print('Starting PostgreSQL and Keystone, filling tables ...', file=sys.stderr)
         with stage(folder, sizes) as ready:
             if options.profile:
@@ -48,6 +53,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
                              'get-metadata, list-1000, list-100000')
     parser.add_argument('--servers', action='store_true',
                         help='compare WSGI servers with km in them instead')
+    parser.add_argument('--stores', action='store_true',
+                        help='compare secret stores with the bare cipher, token or server instead')
     parser.add_argument('--report', type=Path, metavar='FILE',
                         help='where --profile writes; profile-NAME.txt')
     options = parser.parse_args(arguments)
