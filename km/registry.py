@@ -191,7 +191,7 @@ def _load(kind: str, name: str) -> type[Plugin]:
         on_load_failure_callback=lambda _manager, _point, error: failures.append(error)).extensions
     if failures:
         raise Misconfigured(f"'{name}' of {_packages(kind, name)} cannot be imported "
-                            f'({type(failures[0]).__name__}: {failures[0]}).')
+                            f'({type(failures[0]).__name__}: {failures[0]}).{_remedy(kind, name)}')
     if not found:
         names = ', '.join(sorted(point.name for point in entry_points(group=_group(kind))))
         raise Misconfigured(f"'{name}' is not installed; there are: {names}.")
@@ -204,6 +204,13 @@ def _load(kind: str, name: str) -> type[Plugin]:
         missing = ', '.join(sorted(loaded.__abstractmethods__))
         raise Misconfigured(f"'{name}' of {_packages(kind, name)} lacks {missing}.")
     return loaded
+
+
+def _remedy(kind: str, name: str) -> str:
+    """What to install for a plugin that says which extra of its package it needs."""
+    wanted = sorted({f'{point.dist.name}[{extra}]' for point in entry_points(
+        group=_group(kind), name=name) if point.dist for extra in point.extras})
+    return f' Try: pip install "{wanted[0]}".' if wanted else ''
 
 
 def _group(kind: str) -> str:

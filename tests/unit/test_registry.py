@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The registry is loud: whatever an operator got wrong is named, with section and option."""
 import importlib.metadata
+import sys
 
 import pytest
 import stevedore
@@ -95,6 +96,14 @@ def test_a_plugin_that_is_none_is_refused(registry, offered, value, said):
     offered(('odd', value))
     with pytest.raises(Misconfigured, match=rf"\[secret_store:soft\] plugin: 'odd' .*{said}"):
         registry({'secret_store:soft': {'plugin': 'odd'}})
+
+
+def test_a_plugin_whose_library_is_not_there_says_what_to_install(registry, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'kmip', None)
+    for module in [name for name in sys.modules if name.startswith('km.plugins.secret_store.kmip')]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(Misconfigured, match=r'plugin: .*cannot be imported.*pip install "km\[kmip\]"'):
+        registry({'secret_store:soft': {'plugin': 'kmip'}})
 
 
 def test_two_packages_with_one_name_are_refused(registry, offered):
