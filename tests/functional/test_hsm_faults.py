@@ -9,7 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pkcs11 import PKCS11Error
 
-from km.interfaces import CannotOpen, StoredSecret, StoreRequest, Unavailable
+from km.interfaces import (
+    CannotOpen,
+    NotFound,
+    SigningKeyRequest,
+    SignRequest,
+    StoredSecret,
+    StoreRequest,
+    Unavailable,
+)
 from km.plugins.secret_store.cryptoki import pins
 from km.plugins.secret_store.cryptoki.library import Library
 from km.plugins.secret_store.pkcs11 import Pkcs11
@@ -68,6 +76,29 @@ def test_a_token_whose_folder_is_gone_answers_503_and_is_back_with_it(store, tok
     back(store)
     store._keys.clear()
     assert store.retrieve(stored) == b'a payload'
+
+
+def test_a_token_that_is_away_is_not_said_to_have_no_such_key(store, token, folder):
+    old = store.wrap(bytes(32), b'context')
+    key = store.generate_signing_key(SigningKeyRequest(
+        key_id=str(uuid.uuid4()), project_id='alpha', algorithm='ec', bit_length=256))
+    new_master_key(token.settings)
+    (folder / 'other').mkdir()
+    other = pkcs11_store(token.settings, folder / 'other')  # has seen nothing but the new key
+    (token.folder / 'tokens').rename(token.folder / 'away')
+    signing = SignRequest(key=StoredSecret(secret_id=str(uuid.uuid4()), project_id='alpha',
+                                           reference=key.reference), scheme='ecdsa-sha256', data=b'')
+    for ask in (lambda: other.find(str(uuid.uuid4())), lambda: other.sign(signing),
+                lambda: other.unwrap(old, b'context')):
+        with pytest.raises(Unavailable):
+            ask()
+    (token.folder / 'away').rename(token.folder / 'tokens')
+    back(other)
+    assert other.find(str(uuid.uuid4())) is None
+    with pytest.raises(NotFound):
+        other.sign(signing)
+    assert other.unwrap(old, b'context') == bytes(32)
+    other.close()
 
 
 def test_while_it_is_away_nobody_hammers_on_it(store, token, monkeypatch):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from km.interfaces import Misconfigured, Unavailable
+from km.interfaces import CannotOpen, Misconfigured, Unavailable
 from km.plugins.secret_store.cryptoki import module, pins
 from km.plugins.secret_store.cryptoki.library import Library
 from km.testing import open_plugin
@@ -203,3 +203,30 @@ def test_the_module_is_finalised_with_its_last_store(token, folder):
     assert path in module._modules.in_use
     store.close()
     assert path not in module._modules.in_use
+
+
+def test_a_module_that_cannot_lock_is_entered_by_one_thread_at_a_time(token, folder, monkeypatch):
+    enter = Library._enter
+    monkeypatch.setattr(Library, '_enter', lambda self, flags: 0xA if flags else enter(self, flags))
+    store = pkcs11_store(token.settings, folder)
+    assert store._token.module.gate.serial
+    assert 'one call at a time' in store.describe()[0][0]
+
+    def work(_):
+        return all(asks(store) == bytes(32) for _ in range(25))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(work, range(8)))
+    store.close()
+
+
+def test_a_key_unknown_here_makes_the_module_start_anew_where_that_shows_it_but_not_each_time(
+        token, folder):
+    store = pkcs11_store(token.settings, folder, reload_for_new_keys=True)
+    wrapped = store.wrap(bytes(32), b'context')
+    for _ in range(3):
+        with pytest.raises(CannotOpen):
+            store.unwrap(type(wrapped)(key_id='0000ffff00000000-aabbcc', data=wrapped.data), b'context')
+    assert store._token.module.generation == 2
+    assert store.unwrap(wrapped, b'context') == bytes(32)
+    store.close()

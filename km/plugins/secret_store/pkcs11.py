@@ -165,9 +165,9 @@ class Pkcs11(EnvelopeStore, MasterKeyRotation, SigningStore):
         key, scheme = request.key, request.scheme
         with self._asking(refused=NotSupported(f'This key or its token does not sign by {scheme[:40]}.'),
                           altered=CannotOpen('The signing key is not that of its owner.')):
-            return self._token.run(lambda lease: signing.sign(
+            return self._token.run(self._or_lost(lambda lease: signing.sign(
                 lease, _signing_key(key), project_id=key.project_id, key_id=key.secret_id, scheme=scheme,
-                data=request.data))
+                data=request.data)))
 
     def delete(self, stored: StoredSecret) -> None:
         if _SIGNING not in stored.reference:
@@ -179,10 +179,21 @@ class Pkcs11(EnvelopeStore, MasterKeyRotation, SigningStore):
     def find(self, secret_id: str) -> Reference | None:
         found = super().find(secret_id)
         if found is None:
-            with self._asking():
-                reference = self._token.run(lambda lease: signing.find(lease, secret_id))
-            found = None if reference is None else {_SIGNING: reference}
+            with self._asking(), contextlib.suppress(signing.NoSigningKey):
+                found = {_SIGNING: self._token.run(self._or_lost(
+                    lambda lease: signing.find(lease, secret_id)))}
         return found
+
+    def _or_lost(self, work: Callable[[Lease], Something]) -> Callable[[Lease], Something]:
+        """The same ``work``, which believes that there is no key only of a token with its master keys:
+        one that is lost has no keys either."""
+        def done(lease: Lease) -> Something:
+            try:
+                return work(lease)
+            except signing.NoSigningKey:
+                self._masters.known_answer(lease)
+                raise
+        return done
 
     def _with_new_keys(self, work: Callable[[Lease], Something]) -> Something:
         """Do ``work``, if need be after the module was let see what it has not seen yet."""

@@ -43,7 +43,7 @@ class Altered(ck.PKCS11Error):
 
 
 class Gone(ck.PKCS11Error):
-    """An object that was there is not found: perhaps it is the token that is gone."""
+    """A master key that was there is not found: perhaps it is the login that is gone, or the token."""
 
 
 class WrongAnswer(ck.PKCS11Error):

@@ -73,7 +73,8 @@ class MasterKeys:
         """
         found = self._found(lease)
         if not found:
-            raise Gone if self._names else NoMasterKey
+            self.known_answer(lease)
+            raise NoMasterKey
         return self._objects(lease, max(found), found[max(found)])
 
     def named(self, lease: Lease, name: str) -> Objects:
@@ -88,7 +89,8 @@ class MasterKeys:
         if key_id not in lease.objects:
             found = self._found(lease)
             if key_id not in found:
-                raise Gone if key_id in self._names else NoMasterKey
+                self.known_answer(lease)  # a token that is lost has no keys either
+                raise NoMasterKey
             self._objects(lease, key_id, found[key_id])
         objects = lease.objects[key_id]
         if objects.name != name:
@@ -115,14 +117,14 @@ class MasterKeys:
         return SUITES[name]
 
     def known_answer(self, lease: Lease) -> None:
-        """:raises WrongAnswer: a master key that was there is not, or is another."""
+        """:raises Gone, WrongAnswer: a master key that was there is not, or is another."""
         if not self._names:
             return
         lease.objects.clear()
         known = max(self._names)
         aes = self._found(lease).get(known)
         if aes is None:
-            raise WrongAnswer
+            raise Gone
         self._objects(lease, known, aes)
 
     def make(self, lease: Lease) -> str:

@@ -109,10 +109,15 @@ def destroy(lease: Lease, reference: str, *, key_id: str) -> None:
             key.destroy()
 
 
-def find(lease: Lease, key_id: str) -> str | None:
-    """A reference of a key, if there is one with this id."""
+def find(lease: Lease, key_id: str) -> str:
+    """A reference of a key with this id.
+
+    :raises NoSigningKey: there is none.
+    """
     found = _search(lease, {Attribute.LABEL: key_id})
-    return found[0][Attribute.ID].hex() if found else None
+    if not found:
+        raise NoSigningKey
+    return found[0][Attribute.ID].hex()
 
 
 def _search(lease: Lease, more: dict[Attribute, Any]) -> list[Any]:

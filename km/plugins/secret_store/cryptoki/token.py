@@ -12,7 +12,7 @@ from pkcs11 import exceptions as ck
 
 from km.interfaces import KmError, Misconfigured, Unavailable
 from km.plugins.secret_store.cryptoki import module, pins
-from km.plugins.secret_store.cryptoki.failures import Failed, Kind, WrongAnswer, kind_of
+from km.plugins.secret_store.cryptoki.failures import Failed, Gone, Kind, WrongAnswer, kind_of
 from km.plugins.secret_store.cryptoki.sessions import Lease, SessionPool, close
 
 LOG = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Token:
 
         :param settings: the store's section.
         :param known_answer: asks the token something, in a session.
-            It raises ``WrongAnswer`` if that is not what the token said before.
+            It raises ``Gone`` or ``WrongAnswer`` if that is not what the token said before.
         """
         self._settings, self._known_answer = settings, known_answer
         self._pool = SessionPool(settings.sessions, settings.session_timeout_seconds)
@@ -253,6 +253,6 @@ def _serial(token: Any) -> str:
 def _told(error: ck.PKCS11Error) -> str:
     if isinstance(error, ck.NoSuchToken):
         return 'token_label: there is no such token now.'
-    if isinstance(error, WrongAnswer):
+    if isinstance(error, Gone | WrongAnswer):
         return 'The token does not have the master keys it had.'
     return f'The token does not work ({type(error).__name__}).'
