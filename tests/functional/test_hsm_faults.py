@@ -233,3 +233,14 @@ def test_a_token_in_the_place_of_another_is_found_out(store, token):
     store._token.module.library.finalise()
     with pytest.raises(Unavailable, match='does not have the master keys it had'):
         asks(store)
+
+
+def test_a_session_lost_while_a_suite_is_tried_says_nothing_of_the_suite(store):
+    store._masters._suites.clear()
+    with store._token._pool.lease(store._token._token.open) as lease:
+        by = store._masters.newest(lease)
+        store._token.module.library.close_all_sessions(store._token._token.slot.slot_id)
+        with pytest.raises(PKCS11Error):
+            store._masters.suite(by)
+    assert asks(store) == bytes(32)
+    assert list(store._masters._suites.values()) == ['gcm']

@@ -153,6 +153,8 @@ SUITES: dict[str, Suite] = {
     'gcm': Gcm(), 'kwp': KeyWrapPadded(), 'kw': KeyWrap(), 'cbc-hmac': CbcHmac()}
 _BY_NUMBER = {suite.number: suite for suite in SUITES.values()}
 
+_LOST = (ck.SessionClosed, ck.SessionHandleInvalid, ck.ObjectHandleInvalid, ck.UserNotLoggedIn,
+         ck.DeviceRemoved, ck.TokenNotPresent)
 _READABLE = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 
 
@@ -182,12 +184,17 @@ def unseal(by: Objects, sealed: bytes, context: bytes) -> bytes:
 
 
 def works(suite: Suite, by: Objects) -> bool:
-    """Whether a token seals by a suite: tried, for what it says of its mechanisms is a hint."""
+    """Whether a token seals by a suite: tried, for what it says of its mechanisms is a hint.
+
+    :raises PKCS11Error: the session or the token is lost, which says nothing of the suite.
+    """
     key = os.urandom(KEY_BYTES)
     try:
         sealed = seal(suite, by, key, b'self-test')
         if unseal(by, sealed, b'self-test') != key:
             return False
+    except _LOST:
+        raise
     except (ck.PKCS11Error, AttributeError, TypeError, ValueError):
         return False
     middle = len(sealed) // 2
