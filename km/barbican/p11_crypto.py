@@ -19,9 +19,18 @@ import pkcs11
 from cachetools import LRUCache
 from cryptography.hazmat.primitives.padding import PKCS7
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, TokenFlag
-from pkcs11.exceptions import DeviceError, PinIncorrect, PinLenRange, PKCS11Error, TokenNotPresent
+from pkcs11.exceptions import (
+    DeviceError,
+    PinIncorrect,
+    PinLenRange,
+    PKCS11Error,
+    TokenNotPresent,
+    TokenNotRecognised,
+)
 
 from km.errors import CannotOpen, Misconfigured, Unavailable
+from km.plugins.secret_store.cryptoki.library import Library
+from km.plugins.secret_store.cryptoki.module import Module, acquire, release
 
 #: The last part of the name that Barbican has for this back end.
 PLUGIN = 'P11CryptoPlugin'
@@ -57,12 +66,13 @@ class P11Crypto:
     """Opens in a token, into which it logs in once, when it is first needed.
 
     Methods raise ``Misconfigured`` then if there is no such library or token, or it refuses the PIN.
-    Only one thread may use it, and nothing else in this process the library.
+    Only one thread may use it. A store of km's may use the same library, or the same token, meanwhile.
     """
 
     def __init__(self, token: Token):
         """Touch nothing yet."""
         self._token = token
+        self._module: Module | None = None
         self._session: pkcs11.Session | None = None
         self._master_keys: dict[str, Any] = {}
         self._project_keys = _Keys(_KEYS_REMEMBERED)
@@ -97,6 +107,9 @@ class P11Crypto:
         self._project_keys.clear()
         if self._session:
             self._session.close()
+        if self._module:
+            release(self._module)
+            self._module = None
 
     def _project_key(self, wrapped_key: bytes) -> Any:
         if wrapped_key not in self._project_keys:
@@ -127,9 +140,19 @@ class P11Crypto:
                 mechanism_param=vector, capabilities=MechanismFlag.DECRYPT,
                 template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True})
 
+    def _logged_in(self) -> pkcs11.Session:
+        with _told_of_token():
+            try:
+                self._module = acquire(self._token.library, None)
+            except Misconfigured as error:  # its sentence begins with an option of km's
+                raise Misconfigured('[p11_crypto_plugin] library_path: this library, or its token, '
+                                    f'cannot be used ({error.sentence})') from None
+            library = self._module.library
+            return library.log_in(_the_token(library, self._token), self._token.pin)
+
     def _find_master_key(self, label: str) -> Any:
         if self._session is None:
-            self._session = _session(self._token)
+            self._session = self._logged_in()
         with _told('the token does not find its keys'):
             found = list(self._session.get_objects(
                 {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}))
@@ -163,17 +186,22 @@ def _told(sentence: str) -> Iterator[None]:
         raise CannotOpen(sentence) from None
 
 
-def _session(token: Token) -> pkcs11.Session:
+def _the_token(library: Library, token: Token) -> pkcs11.Token:
+    found = [there for slot in library.slots() if (there := _wanted(slot, token))]
+    if len(found) != 1:
+        raise Misconfigured(f'[p11_crypto_plugin] token_labels: {len(found)} tokens are there that '
+                            'barbican.conf could mean, and should be one.')
+    if found[0].flags & TokenFlag.USER_PIN_FINAL_TRY:
+        raise Misconfigured('[p11_crypto_plugin] login: the token would be locked by one more wrong '
+                            'PIN, so none is tried. Log in once by other means.')
+    return found[0]
+
+
+@contextlib.contextmanager
+def _told_of_token() -> Iterator[None]:
+    """Say of the library and the token what an operator can mend."""
     try:
-        found = [slot.get_token() for slot in pkcs11.lib(token.library).get_slots(token_present=True)
-                 if _is_wanted(slot, token)]
-        if len(found) != 1:
-            raise Misconfigured(f'[p11_crypto_plugin] token_labels: {len(found)} tokens are there that '
-                                'barbican.conf could mean, and should be one.')
-        if found[0].flags & TokenFlag.USER_PIN_FINAL_TRY:
-            raise Misconfigured('[p11_crypto_plugin] login: the token would be locked by one more wrong '
-                                'PIN, so none is tried. Log in once by other means.')
-        return found[0].open(user_pin=token.pin)
+        yield
     except (PinIncorrect, PinLenRange):
         raise Misconfigured('[p11_crypto_plugin] login: the token refuses this PIN.') from None
     except _GONE as error:
@@ -183,13 +211,19 @@ def _session(token: Token) -> pkcs11.Session:
                             f'used ({type(error).__name__}).') from None
 
 
-def _is_wanted(slot: pkcs11.Slot, token: Token) -> bool:
-    there = slot.get_token()
+def _wanted(slot: pkcs11.Slot, token: Token) -> pkcs11.Token | None:
+    """The token in a slot, if it is there, is initialised and is this one."""
+    try:
+        there = slot.get_token()
+    except (TokenNotPresent, TokenNotRecognised):
+        return None
     if not there.flags & TokenFlag.TOKEN_INITIALIZED:
-        return False
+        return None
     if token.serial:
-        return there.serial.decode(errors='replace').strip() == token.serial
-    return there.label in token.labels if token.labels else slot.slot_id == token.slot
+        is_it = there.serial.decode(errors='replace').strip() == token.serial
+    else:
+        is_it = there.label in token.labels if token.labels else slot.slot_id == token.slot
+    return there if is_it else None
 
 
 def _read(noted: bytes) -> dict[str, Any]:

@@ -89,6 +89,21 @@ def test_what_the_token_opens_comes_into_km(barbican, km):
     assert 'secrets: 9 in Barbican: 0 imported, 9 were there already' in again
 
 
+def test_they_may_stay_in_the_token_that_had_them(barbican, postgresql, tmp_path):
+    pin = tmp_path / 'pin'
+    pin.touch(0o600)
+    pin.write_text(PIN)
+    name = f'same_{os.urandom(4).hex()}'
+    with believing_all(tmp_path, postgresql, name=name, first=[('hsm', 'init', 'soft')], sections={
+            'secret_store:soft': {
+                'plugin': 'pkcs11', 'module_path': LIBRARY, 'token_label': 'barbican', 'pin_file': pin,
+                'master_key_label': name, 'connection': f'sqlite:///{tmp_path}/hsm.sqlite'}}) as km:
+        assert 'secrets: 9 in Barbican: 9 imported' in imported(km, '--barbican-conf', barbican.conf)
+        for secret, (payload, who) in barbican.payloads.items():
+            read = km.get(f'/v1/secrets/{secret}/payload', who=who['project'], Accept=OCTETS)
+            assert read.content == payload
+
+
 def changed(conf, path, **options):
     """A copy of a barbican.conf with other options of the token; without those that are None."""
     read = configparser.ConfigParser(interpolation=None)

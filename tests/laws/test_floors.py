@@ -23,7 +23,8 @@ FLOORS = {
     'registry':   {'hosting', 'interfaces', 'conf', 'errors'},
     'acl':        {'db'} | GROUND,
     'lifecycle':  {'hosting', 'registry', 'db', 'acl', 'interfaces'} | GROUND,
-    'barbican':   {'lifecycle', 'hosting', 'db', 'errors'},
+    # It shares PKCS#11 libraries with km's own stores: a process can load one only once.
+    'barbican':   {'lifecycle', 'hosting', 'db', 'errors', 'plugins.secret_store.cryptoki'},
     'worker':     {'lifecycle', 'acl', 'keystone', 'interfaces'} | GROUND,
     'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces'} | GROUND,
 }
