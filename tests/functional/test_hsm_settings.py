@@ -9,9 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pkcs11 import Attribute, KeyType
 
-from km.interfaces import CannotOpen, KmError, Misconfigured, Unavailable
+from km.interfaces import (
+    CannotOpen,
+    KmError,
+    Misconfigured,
+    StoredSecret,
+    StoreRequest,
+    Unavailable,
+)
 from km.plugins.secret_store.cryptoki import pins
 from km.testing import open_plugin
+from tests.functional.nss_token import nss_token
 from tests.functional.pkcs11_stores import SOON, WithoutMasterKey, asks, new_master_key, pkcs11_store
 from tests.functional.softhsm import add_token, softhsm
 
@@ -132,3 +140,47 @@ def test_more_calls_than_sessions_wait_and_are_told_when_that_takes_too_long(tok
         held.result()
     assert asks(store) == bytes(32)
     store.close()
+
+
+def kept_in(store):
+    request = StoreRequest(secret_id='one', project_id='alpha', payload=b'the payload')
+    return StoredSecret(secret_id='one', project_id='alpha', reference=store.store(request))
+
+
+@pytest.mark.parametrize(('first', 'then'), [(True, False), (False, True)])
+def test_a_payload_opens_whether_it_was_sealed_in_the_token_or_not(token, folder, first, then):
+    with contextlib.closing(pkcs11_store(token.settings, folder, payloads_in_token=first)) as store:
+        stored = kept_in(store)
+    with contextlib.closing(pkcs11_store(token.settings, folder, payloads_in_token=then)) as store:
+        assert store.retrieve(stored) == b'the payload'
+
+
+def test_a_payload_is_sealed_and_opened_in_the_token_if_so_wanted(token, folder, monkeypatch):
+    with contextlib.closing(pkcs11_store(token.settings, folder, payloads_in_token=True)) as store:
+        asks(store)
+        asked, run = [], store._token.run
+        monkeypatch.setattr(store._token, 'run', lambda work: asked.append(work) or run(work))
+        stored = kept_in(store)
+        asked.clear()
+        store.retrieve(stored)
+        assert len(asked) == 2, 'the key of the secret, and the payload'
+
+
+def test_a_payload_that_was_altered_does_not_open_in_the_token_and_the_store_goes_on(token, folder):
+    with contextlib.closing(pkcs11_store(token.settings, folder, payloads_in_token=True)) as store:
+        stored = kept_in(store)
+        with store._database.engine.connect() as connection:
+            blob = connection.exec_driver_sql('SELECT blob FROM blobs').scalar_one()
+            connection.exec_driver_sql('UPDATE blobs SET blob = ?', (blob[:-1] + bytes([blob[-1] ^ 1]),))
+        generation = store._token.module.generation
+        with pytest.raises(CannotOpen):
+            store.retrieve(stored)
+        asks(store)
+        assert store._token.module.generation == generation
+
+
+def test_a_token_that_takes_no_payloads_is_said_not_to(folder):
+    settings = nss_token(folder)
+    new_master_key(settings)
+    with pytest.raises(Misconfigured, match=r'\[secret_store:plugin\] payloads_in_token: the token'):
+        pkcs11_store(settings, folder, payloads_in_token=True)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from oslo_config import cfg
 
 from km.interfaces import (
@@ -73,6 +74,9 @@ class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
                    help='How long to wait for a connection to that database and for each answer. Let '
                         'it be less than call_timeout_seconds.'),
     )
+
+    #: What seals payloads and their keys: in software, unless a store has it done elsewhere.
+    _cipher: sealing.Cipher = AESGCM
 
     @abstractmethod
     def wrap(self, key: bytes, context: bytes) -> WrappedKey:
@@ -162,8 +166,9 @@ class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
         """Seal ``content`` under the newest key of its project; its version."""
         for _ in range(_MOST_ATTEMPTS):
             generation, key = self._keys.newest(blob.project_id)
-            sealed = sealing.seal(content, project_key=key, generation=generation,
-                                  bound_to=sealing.binding(*blob[1:4], *blob.kind))
+            sealed = sealing.seal(
+                content, project_key=key, generation=generation, cipher=self._cipher,
+                bound_to=sealing.binding(*blob[1:4], *blob.kind))
             if self._database.run(
                     blob.place.insert, secret_id=blob.secret_id, version=blob.version, blob=sealed,
                     project_id=blob.project_id, generation=generation):
@@ -194,8 +199,9 @@ class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
             generation, key = self._keys.look_up_newest(blob.project_id)
             if sealing.generation_of(sealed) == generation:
                 return False
-            anew = sealing.seal(self._unsealed(blob, sealed), project_key=key, generation=generation,
-                                bound_to=sealing.binding(*blob[1:4], *blob.kind))
+            anew = sealing.seal(
+                self._unsealed(blob, sealed), project_key=key, generation=generation,
+                cipher=self._cipher, bound_to=sealing.binding(*blob[1:4], *blob.kind))
             if self._database.run(
                     blob.place.replace, of=blob.secret_id, at=blob.version, old=sealed, new=anew):
                 return True
@@ -211,7 +217,8 @@ class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
     def _unsealed(self, blob: Blob, sealed: bytes) -> bytes:
         key = self._keys.get(blob.project_id, sealing.generation_of(sealed))
         return sealing.unseal(
-            sealed, project_key=key, bound_to=sealing.binding(*blob[1:4], *blob.kind))
+            sealed, project_key=key, cipher=self._cipher,
+            bound_to=sealing.binding(*blob[1:4], *blob.kind))
 
     def _require_master_keys(self) -> None:
         """Refuse to start with ciphertext that the master keys here cannot open."""

@@ -4,6 +4,7 @@
 Project keys are sealed and opened by the token; what they seal is sealed here, as in any envelope store.
 """
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from km.interfaces import (
     StoredSecret,
     Unavailable,
 )
-from km.plugins.secret_store.cryptoki import signing, suites
+from km.plugins.secret_store.cryptoki import payloads, signing, suites
 from km.plugins.secret_store.cryptoki.failures import Failed, Kind
 from km.plugins.secret_store.cryptoki.master_keys import Described, MasterKeys, NoMasterKey
 from km.plugins.secret_store.cryptoki.sessions import Lease
@@ -68,6 +69,11 @@ _OPTIONS = (
                     'token.'),
     cfg.IntOpt('session_timeout_seconds', default=5, min=1,
                help='How long a call waits for one of them. Let it be less than call_timeout_seconds.'),
+    cfg.BoolOpt('payloads_in_token', default=False,
+                help='Whether payloads, too, are sealed and opened in the token, by CKM_AES_GCM, and '
+                     'not only the keys of projects. That is slower, and for those who must have it '
+                     'so; what is kept is the same, and the option can be changed at any time. The '
+                     'token must take AES keys as objects of a session.'),
     cfg.BoolOpt('reload_for_new_keys', default=False,
                 help='Whether the library must be started anew to see objects that another process '
                      'made, as that of nShield must. Then km does so when it meets a key it does not '
@@ -92,6 +98,8 @@ class Pkcs11(EnvelopeStore, MasterKeyRotation, SigningStore):
         try:
             with self._asking():
                 self._token.run(lambda lease: self._masters.suite(self._masters.newest(lease)))
+                if self.settings.payloads_in_token:
+                    self._seal_payloads_there()
             super().open()
         except BaseException:
             self.close_token()
@@ -194,6 +202,17 @@ class Pkcs11(EnvelopeStore, MasterKeyRotation, SigningStore):
                 self._masters.known_answer(lease)
                 raise
         return done
+
+    def _seal_payloads_there(self) -> None:
+        if not self._token.run(payloads.works):
+            raise Misconfigured('payloads_in_token: the token does not seal with keys that it is given, '
+                                'or not by CKM_AES_GCM.')
+        self._cipher = functools.partial(payloads.TokenGcm, self._with_payload)
+
+    def _with_payload(self, work: Callable[[Lease], bytes]) -> bytes:
+        with self._asking(refused=CannotOpen(
+                'The stored secret does not open: it was altered, or is not its own.')):
+            return self._token.run(work)
 
     def _with_new_keys(self, work: Callable[[Lease], Something]) -> Something:
         """Do ``work``, if need be after the module was let see what it has not seen yet."""

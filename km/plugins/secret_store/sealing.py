@@ -16,6 +16,8 @@ A suite number is never given a second meaning: blobs of every suite ever writte
 """
 import os
 import struct
+from collections.abc import Callable
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -39,8 +41,20 @@ def binding(project_id: str, secret_id: str, version: int, *kind: str) -> bytes:
         text.encode() for text in (project_id, secret_id, str(version), *kind)))
 
 
+class Aead(Protocol):
+    """AES-256-GCM under one key, with a tag of 16 bytes behind the ciphertext."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes: ...
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes: ...
+
+
+#: Whatever does AES-256-GCM under the key that it is given: here, or in a token. Blobs are the same.
+Cipher = Callable[[bytes], Aead]
+
+
 def seal(payload: bytes, *, project_key: bytes, generation: int, bound_to: bytes,
-         random=os.urandom) -> bytes:
+         cipher: Cipher = AESGCM, random=os.urandom) -> bytes:
     """A blob that opens only with this project key and this binding.
 
     :param project_key: 32 bytes.
@@ -49,9 +63,9 @@ def seal(payload: bytes, *, project_key: bytes, generation: int, bound_to: bytes
     :param random: where keys and nonces come from; anything but the default is for test vectors.
     """
     key, wrap_nonce, nonce = random(KEY_BYTES), random(_NONCE_BYTES), random(_NONCE_BYTES)
-    wrapped = AESGCM(project_key).encrypt(
+    wrapped = cipher(project_key).encrypt(
         wrap_nonce, key, _associated(b'km-key', _AES_256_GCM, generation, bound_to))
-    ciphertext = AESGCM(key).encrypt(
+    ciphertext = cipher(key).encrypt(
         nonce, payload, _associated(b'km-payload', _AES_256_GCM, 0, bound_to))
     return _HEADER.pack(_MAGIC, _AES_256_GCM, generation, wrap_nonce, wrapped, nonce) + ciphertext
 
@@ -64,16 +78,16 @@ def generation_of(blob: bytes) -> int:
     return _parsed(blob)[2]
 
 
-def unseal(blob: bytes, *, project_key: bytes, bound_to: bytes) -> bytes:
+def unseal(blob: bytes, *, project_key: bytes, bound_to: bytes, cipher: Cipher = AESGCM) -> bytes:
     """The payload that was sealed.
 
     :raises CannotOpen: wrong key or binding, or a blob that was changed.
     """
     _, suite, generation, wrap_nonce, wrapped, nonce = _parsed(blob)
     try:
-        key = AESGCM(project_key).decrypt(
+        key = cipher(project_key).decrypt(
             wrap_nonce, wrapped, _associated(b'km-key', suite, generation, bound_to))
-        return AESGCM(key).decrypt(
+        return cipher(key).decrypt(
             nonce, blob[_HEADER.size:], _associated(b'km-payload', suite, 0, bound_to))
     except InvalidTag:
         raise CannotOpen('The stored secret does not open: it was altered, or is not its own.') from None

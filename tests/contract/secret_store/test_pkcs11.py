@@ -37,6 +37,18 @@ class TestPkcs11(SecretStoreContract):
         return store
 
 
+class TestPayloadsInTheToken(SecretStoreContract):
+    """On SoftHSM2; NSS's token does not, see test_hsm_settings."""
+
+    @pytest.fixture
+    def store(self, folder):
+        with softhsm(folder) as made:
+            new_master_key(made.settings)
+            store = pkcs11_store(made.settings, folder, payloads_in_token=True)
+            yield store
+            store.close()
+
+
 class TestItSigns(SigningStoreContract):
     @pytest.fixture
     def store(self, store):

@@ -122,13 +122,13 @@ class KeyWrap(Suite):
 
     def seal(self, by: Objects, key: bytes, context: bytes) -> bytes:
         value = key + self._digest(by, context)
-        with _for_now(by.session.create_object({
+        with for_now(by.session.create_object({
                 Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.KEY_TYPE: KeyType.GENERIC_SECRET,
                 Attribute.VALUE: value, **_READABLE})) as wrapped:
             return by.aes.wrap_key(wrapped, mechanism=self.mechanism)
 
     def unseal(self, by: Objects, sealed: bytes, context: bytes) -> bytes:
-        with _for_now(by.aes.unwrap_key(
+        with for_now(by.aes.unwrap_key(
                 ObjectClass.SECRET_KEY, KeyType.GENERIC_SECRET, sealed, mechanism=self.mechanism,
                 store=False, template=_READABLE)) as wrapped:
             value = wrapped[Attribute.VALUE]
@@ -153,7 +153,8 @@ SUITES: dict[str, Suite] = {
     'gcm': Gcm(), 'kwp': KeyWrapPadded(), 'kw': KeyWrap(), 'cbc-hmac': CbcHmac()}
 _BY_NUMBER = {suite.number: suite for suite in SUITES.values()}
 
-_LOST = (ck.SessionClosed, ck.SessionHandleInvalid, ck.ObjectHandleInvalid, ck.UserNotLoggedIn,
+#: The session or the token is lost, which says nothing of what it can do.
+LOST = (ck.SessionClosed, ck.SessionHandleInvalid, ck.ObjectHandleInvalid, ck.UserNotLoggedIn,
          ck.DeviceRemoved, ck.TokenNotPresent)
 _READABLE = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 
@@ -193,7 +194,7 @@ def works(suite: Suite, by: Objects) -> bool:
         sealed = seal(suite, by, key, b'self-test')
         if unseal(by, sealed, b'self-test') != key:
             return False
-    except _LOST:
+    except LOST:
         raise
     except (ck.PKCS11Error, AttributeError, TypeError, ValueError):
         return False
@@ -211,7 +212,7 @@ def _opens(by: Objects, sealed: bytes, context: bytes) -> bool:
 
 
 @contextlib.contextmanager
-def _for_now(made: Any) -> Iterator[Any]:
+def for_now(made: Any) -> Iterator[Any]:
     """An object that is destroyed after the block."""
     try:
         yield made
