@@ -99,9 +99,10 @@ def test_a_plugin_that_is_none_is_refused(registry, offered, value, said):
 
 
 def test_a_plugin_whose_library_is_not_there_says_what_to_install(registry, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'kmip', None)
-    for module in [name for name in sys.modules if name.startswith('km.plugins.secret_store.kmip')]:
+    for module in [name for name in sys.modules if name.startswith((
+            'km.plugins.secret_store.kmip', 'kmip'))]:
         monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, 'kmip', None)
     with pytest.raises(Misconfigured, match=r'plugin: .*cannot be imported.*pip install "km\[kmip\]"'):
         registry({'secret_store:soft': {'plugin': 'kmip'}})
 
