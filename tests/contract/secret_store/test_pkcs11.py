@@ -38,7 +38,7 @@ class TestPkcs11(SecretStoreContract):
 
 
 class TestPayloadsInTheToken(SecretStoreContract):
-    """On SoftHSM2; NSS's token does not, see test_hsm_settings."""
+    """On SoftHSM2; NSS's token does not, see tests/functional/hsm."""
 
     @pytest.fixture
     def store(self, folder):

@@ -17,34 +17,10 @@ from km.interfaces import (
     StoreRequest,
     Unavailable,
 )
-from km.plugins.secret_store.cryptoki import pins
 from km.testing import open_plugin
 from tests.functional.nss_token import nss_token
 from tests.functional.pkcs11_stores import SOON, WithoutMasterKey, asks, new_master_key, pkcs11_store
-from tests.functional.softhsm import add_token, softhsm
-
-
-@pytest.fixture(scope='module')
-def kept(tmp_path_factory):
-    """A token with a master key."""
-    with softhsm(tmp_path_factory.mktemp('token')) as token:
-        new_master_key(token.settings)
-        yield token
-
-
-@pytest.fixture
-def token(kept):
-    """The same, with what this process was refused forgotten."""
-    pins._refused.clear()
-    return kept
-
-
-@pytest.fixture
-def store(token, folder):
-    store = pkcs11_store(token.settings, folder)
-    yield store
-    store.close()
-
+from tests.functional.softhsm import add_token
 
 
 def test_two_with_one_id_are_refused_at_once(token, folder):

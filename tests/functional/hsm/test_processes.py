@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from km.interfaces import CannotOpen, Misconfigured, Unavailable
-from km.plugins.secret_store.cryptoki import module, pins
+from km.plugins.secret_store.cryptoki import module
 from km.plugins.secret_store.cryptoki.library import Library
 from km.testing import open_plugin
 from tests.functional.pkcs11_stores import (
@@ -18,29 +18,7 @@ from tests.functional.pkcs11_stores import (
     new_master_key,
     pkcs11_store,
 )
-from tests.functional.softhsm import add_token, softhsm
-
-
-@pytest.fixture(scope='module')
-def kept(tmp_path_factory):
-    """A token with a master key."""
-    with softhsm(tmp_path_factory.mktemp('token')) as token:
-        new_master_key(token.settings)
-        yield token
-
-
-@pytest.fixture
-def token(kept):
-    """The same, with what this process was refused forgotten."""
-    pins._refused.clear()
-    return kept
-
-
-@pytest.fixture
-def store(token, folder):
-    store = pkcs11_store(token.settings, folder)
-    yield store
-    store.close()
+from tests.functional.softhsm import add_token
 
 
 def in_a_new_process(target, *arguments):
