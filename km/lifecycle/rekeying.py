@@ -31,18 +31,24 @@ def rekey(ctx: Context, project_id: str) -> Iterator[str]:
 
 
 def destroy_old_keys(ctx: Context, project_id: str) -> int:
-    """Destroy all keys of a project but the newest of each store. All its payloads must be sealed under
-    that: call ``rekey`` before.
+    """Destroy all keys of a project but the newest of each store, after ``rekey``. Nobody else may give
+    the project a newer key meanwhile.
 
     :returns: how many were destroyed.
     :raises Conflict: something of it is on its way into a store or out of it, or has expired, and may be
         sealed under an older one.
+    :raises CannotOpen, Unavailable: as a store says; the keys stay.
     """
     with ctx.statement() as connection:
         unsettled = projects.unsettled(connection, project_id, now=ctx.clock())
     if unsettled:
         raise Conflict(f'{unsettled} secrets of the project are on their way into a store or out of it; '
                        'the old keys stay until a sweep has ended that.')
+    # What was on its way when its store was rekeyed has arrived by now, perhaps under an older key; what
+    # has set out since is under the newest.
+    for name, keys in _with_keys(ctx):
+        for _ in _rekey(ctx, name, keys, project_id):
+            pass
     return sum(keys.destroy_project_keys(project_id, newest=False) for _, keys in _with_keys(ctx))
 
 

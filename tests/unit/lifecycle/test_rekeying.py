@@ -78,6 +78,22 @@ def test_old_keys_stay_while_something_may_be_sealed_under_them(ctx, clock, keys
     assert rekeying.destroy_old_keys(ctx, 'alpha') == 0
 
 
+def test_what_was_on_its_way_while_its_store_was_rekeyed_is_not_lost_with_the_old_keys(
+        ctx, keys, monkeypatch):
+    create(ctx)
+
+    def slow(request):
+        reference = MemoryKeyStore.store(keys, request)
+        assert list(rekeying.rekey(ctx, 'alpha'))
+        return reference
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keys, 'store', slow)
+        arrived = create(ctx, b'late')
+    assert rekeying.destroy_old_keys(ctx, 'alpha') == 1
+    assert read(ctx, arrived) == b'late'
+
+
 def test_a_project_that_is_forgotten_has_no_key_any_more(ctx, keys):
     secret_id = create(ctx)
     (attempt, payload), = keys._attempts.items()
