@@ -112,11 +112,11 @@ def _is_there(row: Row | None) -> bool:
 
 def _undo(ctx: Context, row: Row) -> None:
     """Take back what an import that was cut off had begun: nobody else makes secrets of given ids."""
-    intent = new_intent()
     with ctx.statement() as connection:
-        ours = secret_rows.take_over(connection, row, intent=intent, now=ctx.clock())
-    if ours:
-        secrets.undo_storing(ctx, row)
+        ours = secret_rows.take_over(connection, row, intent=new_intent(), now=ctx.clock())
+        taken = secret_rows.state(connection, row.id)
+    if ours and taken is not None:
+        secrets.undo_storing(ctx, taken)
 
 
 def _brought(ctx: Context, new: Sequence[Secret], store: HostedStore) -> list[Outcome]:

@@ -94,6 +94,7 @@ def settle(ctx: Context, row: Row) -> None:
     """End a move whose intent is ours, wherever it was left.
 
     :raises Unavailable: a store does not answer; the row stays for the next sweep.
+    :raises Conflict: it is not ours any more.
     """
     if row.status == ACTIVE:
         _erase(ctx, row)
@@ -209,4 +210,4 @@ def _stored(row: Row, reference: Reference) -> StoredSecret:
 
 def _erase(ctx: Context, row: Row) -> None:
     """Leave nothing of a secret in the other store."""
-    stores.destroy(stores.enabled(ctx, row.other_store), row.id, row.project_id)
+    stores.destroy_claimed(ctx, row, row.other_store)

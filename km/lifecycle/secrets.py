@@ -228,8 +228,9 @@ def undo_storing(ctx: Context, row: Row) -> None:
     """Take back what was begun for a row whose intent is ours: payload, then claim or row.
 
     :raises Unavailable: the store does not answer; the row stays for the next sweep.
+    :raises Conflict: it is not ours any more.
     """
-    stores.destroy(stores.enabled(ctx, row.store), row.id, row.project_id)
+    stores.destroy_claimed(ctx, row, row.store)
     if row.status == ACTIVE:
         with ctx.statement() as connection:
             secrets.forget_payload(connection, row.id, intent=row.intent)

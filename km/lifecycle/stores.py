@@ -2,15 +2,15 @@
 """Which secret store a payload goes to: telling which ones there are, and a project's choice."""
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from sqlalchemy import Connection, Row
 
-from km.db import settings
+from km.db import secrets, settings
 from km.db import stores as rows
 from km.db.failures import retried
 from km.db.models import ACTIVE
-from km.errors import Invalid, KmError, NotFound, Unavailable
+from km.errors import Conflict, Invalid, KmError, NotFound, Unavailable
 from km.hosting.store import HostedStore
 from km.interfaces import StoredSecret
 from km.lifecycle.context import Context, task
@@ -73,17 +73,36 @@ def active(ctx: Context, store_id: str) -> str:
         return _active(connection, store_id)
 
 
-def destroy(store: HostedStore, object_id: str, project_id: str) -> None:
+def destroy(store: HostedStore, object_id: str, project_id: str, *,
+            is_ours: Callable[[], bool] = lambda: True) -> None:
     """Delete everything a store keeps for an id: more than one attempt may have left something.
 
+    :param is_ours: whether nobody else may have put there what was found a moment ago.
     :raises Unavailable: the store does not answer, or does not delete.
+    :raises Conflict: it is not ours any more; whatever is there now stays.
     """
     last = None
     while (reference := store.find(object_id)) is not None:
         if reference == last:
             raise Unavailable('The store keeps what it was told to delete.')
+        if not is_ours():
+            raise Conflict('Somebody else has taken it over.')
         last = reference
         store.delete(StoredSecret(secret_id=object_id, project_id=project_id, reference=reference))
+
+
+def destroy_claimed(ctx: Context, row: Row, store: str) -> None:
+    """Delete what a store keeps for a secret, as long as its row has the intent that it was read with.
+    Who is slow is taken for dead, and then what is there may be all that there is of the payload.
+
+    :raises Unavailable, Conflict: see ``destroy``.
+    """
+    def is_ours() -> bool:
+        with ctx.statement() as connection:
+            now = secrets.state(connection, row.id)
+        return now is not None and now.intent == row.intent
+
+    destroy(enabled(ctx, store), row.id, row.project_id, is_ours=is_ours)
 
 
 @contextlib.contextmanager

@@ -87,8 +87,8 @@ def test_what_expired_or_has_no_payload_stays(ctx, clock, target):
     assert move(ctx) == []
 
 
-# The database is opened for a page, to claim, to switch, to let go, and for the next pass.
-@pytest.mark.parametrize('step', range(1, 7))
+# The database is opened for a page, to claim, to switch, before erasing, to let go, for the next pass.
+@pytest.mark.parametrize('step', range(1, 8))
 def test_killed_between_any_two_steps_it_is_whole_and_moves_the_next_time(
         ctx, rows, store, target, clock, secret_id, step):
     with pytest.raises(Killed):
@@ -206,6 +206,38 @@ def test_a_mover_that_was_taken_for_dead_leaves_nothing(ctx, rows, store, target
 
     target.store = slow
     assert move(ctx)[0].gone
+    assert_whole(ctx, rows, {'memory': store, 'other': target}, secret_id)
+
+
+def test_a_mover_that_was_taken_for_dead_does_not_erase_what_was_moved_back_meanwhile(
+        ctx, rows, store, target, clock, secret_id):
+    find = store.find
+
+    def slow(found):
+        store.find = find
+        clock.forward(hours=1)
+        upkeep.sweep(ctx)
+        assert len(list(moving.move_all(ctx, source='other', target='memory', project_id=None))) == 1
+        return find(found)
+
+    store.find = slow  # the payload has arrived; what is left in the first store is erased
+    move(ctx)
+    assert_whole(ctx, rows, {'memory': store, 'other': target}, secret_id)
+
+
+def test_a_mover_whose_copy_failed_does_not_erase_what_another_has_moved_meanwhile(
+        ctx, rows, store, target, clock, secret_id):
+    find = target.find
+
+    def slow(found):
+        target.find, target.fail = find, {}
+        clock.forward(hours=1)
+        upkeep.sweep(ctx)
+        assert move(ctx) == [moving.Moved(secret_id)]
+        return find(found)
+
+    target.find, target.fail = slow, {('store', 'before'): Rejected('No.')}
+    assert move(ctx)[0].failure == 'No.'
     assert_whole(ctx, rows, {'memory': store, 'other': target}, secret_id)
 
 

@@ -361,3 +361,20 @@ def test_a_sweep_whose_database_fails_ends_rather_than_meeting_the_same_secrets_
     with pytest.raises(Unavailable):
         upkeep.sweep(ctx)
     assert len(rows()) == 100
+
+
+def test_who_slowly_takes_back_what_it_could_not_put_leaves_what_another_put(
+        ctx, store, rows, clock):
+    secret_id = secrets.create(ctx, secret_type='opaque')
+    find = store.find
+
+    def slow(found):
+        store.find, store.fail = find, {}
+        swept(ctx, clock)
+        put(ctx, secret_id, b'kept')
+        return find(found)
+
+    store.find, store.fail = slow, {('store', 'before'): Rejected('No.')}
+    with pytest.raises(Rejected):
+        put(ctx, secret_id)
+    assert store.payloads == {secret_id: b'kept'}
