@@ -5,6 +5,8 @@ Nothing ends a thread of Python from outside. So what may hang is called in thre
 waits goes on without it. Unlike those of ``concurrent.futures`` these threads do not keep a process from
 ending, whatever they are at.
 """
+import functools
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -60,23 +62,29 @@ class Deadlines:
 
     def _in_a_thread(self, function: Callable[[], Any], late: Callable[[Any], None] | None) -> Any:
         ended: Future = Future()
-        self._require_thread()
+        self._require_thread(self._most)
         self._calls.put((ended, function))
         try:
             error = ended.exception(self._seconds)
         except TimeoutError:
             self._unanswered += 1
             if late:
-                ended.add_done_callback(lambda _: ended.exception() or late(ended.result()))
+                ended.add_done_callback(functools.partial(self._came_late, late))
             raise Overdue(f'{self._name} did not answer within {self._seconds:g} seconds.') from None
         self._unanswered = 0
         if error is not None:
             raise error
         return ended.result()
 
-    def _require_thread(self) -> None:
+    def _came_late(self, late: Callable[[Any], None], ended: Future) -> None:
+        """Have ``late`` called in a thread that counts as one at work, for that may hang as well."""
+        if ended.exception() is None:
+            self._require_thread(math.inf)
+            self._calls.put((Future(), functools.partial(late, ended.result())))
+
+    def _require_thread(self, most: float) -> None:
         with self._lock:
-            if self._under_way == self._most:
+            if self._under_way >= most:
                 raise Unavailable(f'{self._name} has {self._most} calls under way that do not end.')
             self._under_way += 1
             if self._under_way <= self._threads:

@@ -59,6 +59,16 @@ def test_what_comes_late_is_given_to_who_undoes_it(go_on):
     assert told == ['late']
 
 
+def test_who_undoes_what_came_late_and_hangs_keeps_nobody_waiting(go_on):
+    made, undoing, hangs = deadlines(), threading.Event(), threading.Event()
+    with pytest.raises(Overdue):
+        made.call(lambda: go_on.wait() and 'late', late=lambda _: undoing.set() or hangs.wait())
+    go_on.set()
+    assert undoing.wait(10)
+    assert made.call(lambda: 7) == 7
+    hangs.set()
+
+
 def test_what_fails_late_is_forgotten(go_on):
     made = deadlines()
     with pytest.raises(Overdue):
