@@ -174,7 +174,8 @@ class Broken(Mapping):
 NO_REFERENCE: dict[str, Any] = {
     'text': 'here', 'a number': 7, 'a list': ['here'], 'an object of nothing': {},
     'nested': {'where': [['here']]}, 'an object in it': {'where': {'row': 1}},
-    'five KiB': {'where': 'x' * 5 * 1024}, 'bytes in it': {'where': b'here'},
+    'five KiB': {'where': 'x' * 5 * 1024}, 'five KiB as a row has it': {'where': 'é' * 1024},
+    'bytes in it': {'where': b'here'},
     'a float': {'where': 1.5}, 'a truth': {'where': True}, 'a null': {'where': None},
     'a number for a name': {1: 'here'},
     'one that breaks': Broken(),

@@ -133,7 +133,7 @@ def activate(connection: sa.Connection, secret_id: str, *, intent: str,
              reference: Mapping[str, str | int]) -> bool:
     """Record that a new secret is stored; False if ``intent`` was taken for dead."""
     return connection.execute(_ACTIVATE, {
-        'of': secret_id, 'by': intent, 'status': ACTIVE, 'reference': json.dumps(reference),
+        'of': secret_id, 'by': intent, 'status': ACTIVE, 'reference': json.dumps(dict(reference)),
         'intent': None, 'intent_at': None}).rowcount == 1
 
 
@@ -153,7 +153,7 @@ def set_payload(connection: sa.Connection, secret_id: str, *, intent: str, conte
                 reference: Mapping[str, str | int], now: datetime) -> bool:
     """Record that a secret's payload is stored; False if ``intent`` was taken for dead."""
     return connection.execute(_SET_PAYLOAD, {
-        'of': secret_id, 'by': intent, 'reference': json.dumps(reference),
+        'of': secret_id, 'by': intent, 'reference': json.dumps(dict(reference)),
         'content_type': content_type, 'intent': None, 'intent_at': None,
         'updated': now}).rowcount == 1
 

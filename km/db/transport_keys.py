@@ -53,7 +53,7 @@ def make_current(connection: sa.Connection, key_id: str, *, intent: str,
         with connection.begin_nested() as savepoint:
             if (instead_of is None or _step_down(connection, instead_of, now=now)) and (
                     connection.execute(_of_intent(key_id, intent).values(
-                        status=ACTIVE, is_current=True, reference=json.dumps(reference),
+                        status=ACTIVE, is_current=True, reference=json.dumps(dict(reference)),
                         intent=None, intent_at=None, updated=now)).rowcount == 1):
                 return True
             savepoint.rollback()

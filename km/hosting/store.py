@@ -160,8 +160,7 @@ def _is_reference(answer: Any) -> bool:
     try:
         flat = isinstance(answer, Mapping) and all(
             type(name) is str and type(value) in (str, int) for name, value in answer.items())
-        return flat and 2 < len(json.dumps(dict(answer), ensure_ascii=False).encode()) <= (
-            _MOST_REFERENCE_BYTES)
+        return flat and 2 < len(json.dumps(dict(answer))) <= _MOST_REFERENCE_BYTES  # as rows have it
     except Exception:
         return False
 

@@ -2,6 +2,7 @@
 """Secrets when everything goes wrong: a store that fails, a process killed at every step."""
 import dataclasses
 import logging
+from types import MappingProxyType
 
 import pytest
 
@@ -299,6 +300,14 @@ def test_a_slow_rival_cannot_destroy_a_payload_that_was_acknowledged(ctx, store,
     assert store.payloads == {secret_id: b'acknowledged'}
     assert secrets.payload(ctx, secret_id=secret_id, project_id='alpha', store='memory',
                            reference=rows()[0]['reference']) == b'acknowledged'
+
+
+def test_a_reference_is_any_mapping(ctx, store, rows):
+    keep = store.store
+    store.store = lambda request: MappingProxyType(keep(request))
+    put(ctx, secrets.create(ctx, secret_type='opaque'))
+    secrets.create(ctx, secret_type='opaque', payload=b'at once')
+    assert [row['status'] for row in rows() if row['reference']] == ['ACTIVE'] * 2
 
 
 def test_all_that_several_attempts_left_is_deleted(ctx, store, rows):
