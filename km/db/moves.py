@@ -17,6 +17,8 @@ _of_intent = _columns.intent == bindparam('by')
 _these = _columns.id.in_(bindparam('ids', expanding=True))
 
 _COUNT = sa.select(sa.func.count()).select_from(SECRETS).where(_kept)
+_COUNT_LEFT_BEHIND = sa.select(sa.func.count()).select_from(SECRETS).where(
+    _columns.other_store == bindparam('source'))
 _NEXT = sa.select(_columns.id).where(_movable, _columns.id > bindparam('after')).order_by(
     _columns.id).limit(bindparam('page'))
 _CLAIM = SECRETS.update().where(_these, _movable)
@@ -36,6 +38,16 @@ def count(connection: sa.Connection, store: str, *, project_id: str | None, now:
     """
     return connection.execute(
         _of(_COUNT, project_id), {'source': store, 'project': project_id, 'now': now}).scalar_one()
+
+
+def count_left_behind(connection: sa.Connection, store: str, *, project_id: str | None) -> int:
+    """How many secrets are in another store, or on their way, and something of them may be in
+    this one.
+
+    :param project_id: only that project's; None for all.
+    """
+    return connection.execute(
+        _of(_COUNT_LEFT_BEHIND, project_id), {'source': store, 'project': project_id}).scalar_one()
 
 
 def page(connection: sa.Connection, store: str, *, project_id: str | None, after: str, limit: int,

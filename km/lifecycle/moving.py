@@ -90,6 +90,12 @@ def count(ctx: Context, *, store: str, project_id: str | None) -> int:
         return moves.count(connection, store, project_id=project_id, now=ctx.clock())
 
 
+def count_left_behind(ctx: Context, *, store: str, project_id: str | None) -> int:
+    """How many secrets, of one project or of all, are elsewhere and not yet erased in a store."""
+    with ctx.statement() as connection:
+        return moves.count_left_behind(connection, store, project_id=project_id)
+
+
 def settle(ctx: Context, row: Row) -> None:
     """End a move whose intent is ours, wherever it was left.
 

@@ -54,8 +54,11 @@ def move(asked, conf) -> int:
                     print(f'km: {outcome.secret_id} stays: {outcome.failure}', file=sys.stderr)
                 progress.step()
         stayed = left()
+        behind = moving.count_left_behind(ctx, store=source, project_id=asked.project)
     print(_told(source, target, there=there, moved=moved, stayed=stayed))
-    return int(bool(stayed))
+    if behind:
+        print(f"{behind} others are still to be erased in '{source}': the sweep does that.")
+    return int(bool(stayed or behind))
 
 
 def _told(source: str, target: str, *, there: int, moved: int, stayed: int) -> str:

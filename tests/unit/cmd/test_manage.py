@@ -262,6 +262,19 @@ def test_a_payload_that_cannot_be_moved_is_named_and_the_command_fails(
     assert "1 are left in 'soft'" in said.out
 
 
+def test_what_a_killed_move_did_not_erase_is_told_and_the_command_fails(
+        two_stores, manage_two, folder, capsys):
+    path = two_stores[0].secret()
+    assert manage_two(*MOVE) == 0
+    with sqlite3.connect(folder / 'km.sqlite') as metadata:  # as a process leaves it that is killed
+        metadata.execute("UPDATE secrets SET other_store = 'soft', intent = 'x', intent_at = updated "
+                         'WHERE id = ?', (path.rpartition('/')[2],))
+    assert manage_two(*MOVE) == 1
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "0 secrets were in 'soft': 0 are in 'second' now, 0 are left in 'soft'.",
+        "1 others are still to be erased in 'soft': the sweep does that."]
+
+
 def test_moving_to_where_it_is_or_to_no_store_is_refused(manage_two, capsys):
     assert manage_two('secrets', 'move', '--from', 'soft', '--to', 'soft') == 1
     assert manage_two('secrets', 'move', '--from', 'soft', '--to', 'hard') == 1
