@@ -59,6 +59,8 @@ _DEVICE = (WrongAnswer, ck.DeviceError, ck.DeviceRemoved, ck.TokenNotPresent, ck
            ck.SlotIDInvalid, ck.NoSuchToken)
 _CAPACITY = (ck.SessionCount, ck.DeviceMemory, ck.HostMemory)
 _SUSPECT = (ck.GeneralError, ck.FunctionFailed, ck.FunctionCancelled)
+#: Those of ``_STALE`` that no token gives when it cannot do what it is asked.
+_LOST = (ck.SessionClosed, ck.SessionHandleInvalid, ck.ObjectHandleInvalid, ck.UserNotLoggedIn)
 _BY_CLASS = ((_INTEGRITY, Kind.INTEGRITY), (_STALE, Kind.STALE), (_DEVICE, Kind.DEVICE),
              (_CAPACITY, Kind.CAPACITY), (_SUSPECT, Kind.SUSPECT))
 
@@ -71,3 +73,8 @@ def kind_of(error: ck.PKCS11Error) -> Kind:
     if type(error) is not ck.PKCS11Error:
         return Kind.CALLER
     return Kind.DEVICE if 'nitiali' in str(error) else Kind.SUSPECT
+
+
+def says_nothing(error: ck.PKCS11Error) -> bool:
+    """Whether it says nothing of what the token can do: a session or the token is lost, or full."""
+    return isinstance(error, _LOST) or kind_of(error) in (Kind.DEVICE, Kind.CAPACITY)

@@ -7,8 +7,9 @@ from typing import Any
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, ObjectClass
 from pkcs11 import exceptions as ck
 
+from km.plugins.secret_store.cryptoki.failures import says_nothing
 from km.plugins.secret_store.cryptoki.sessions import Lease
-from km.plugins.secret_store.cryptoki.suites import LOST, for_now
+from km.plugins.secret_store.cryptoki.suites import for_now
 
 #: Gives what a function gives that needs a session.
 Run = Callable[[Callable[[Lease], bytes]], bytes]
@@ -41,16 +42,16 @@ class TokenGcm:
 def works(lease: Lease) -> bool:
     """Whether the token does so, and notices what was altered.
 
-    :raises PKCS11Error: the session or the token is lost, which says nothing of that.
+    :raises PKCS11Error: the session or the token is lost, or full, which says nothing of that.
     """
     key, nonce = os.urandom(_KEY_BYTES), os.urandom(_NONCE_BYTES)
     try:
         sealed = _encrypt(lease, key, nonce, b'self-test', b'x')
         if _decrypt(lease, key, nonce, sealed, b'x') != b'self-test':
             return False
-    except LOST:
-        raise
-    except ck.PKCS11Error:
+    except ck.PKCS11Error as error:
+        if says_nothing(error):
+            raise
         return False
     try:
         _decrypt(lease, key, nonce, sealed, b'y')

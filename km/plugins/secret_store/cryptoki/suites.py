@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 from pkcs11 import Attribute, GCMParams, KeyType, Mechanism, ObjectClass
 from pkcs11 import exceptions as ck
 
-from km.plugins.secret_store.cryptoki.failures import Altered
+from km.plugins.secret_store.cryptoki.failures import Altered, says_nothing
 
 KEY_BYTES = 32
 _NONCE_BYTES, _TAG_BITS, _IV_BYTES, _MAC_BYTES = 12, 128, 16, 32
@@ -153,9 +153,6 @@ SUITES: dict[str, Suite] = {
     'gcm': Gcm(), 'kwp': KeyWrapPadded(), 'kw': KeyWrap(), 'cbc-hmac': CbcHmac()}
 _BY_NUMBER = {suite.number: suite for suite in SUITES.values()}
 
-#: The session or the token is lost, which says nothing of what it can do.
-LOST = (ck.SessionClosed, ck.SessionHandleInvalid, ck.ObjectHandleInvalid, ck.UserNotLoggedIn,
-         ck.DeviceRemoved, ck.TokenNotPresent)
 _READABLE = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
 
 
@@ -187,16 +184,18 @@ def unseal(by: Objects, sealed: bytes, context: bytes) -> bytes:
 def works(suite: Suite, by: Objects) -> bool:
     """Whether a token seals by a suite: tried, for what it says of its mechanisms is a hint.
 
-    :raises PKCS11Error: the session or the token is lost, which says nothing of the suite.
+    :raises PKCS11Error: the session or the token is lost, or full, which says nothing of the suite.
     """
     key = os.urandom(KEY_BYTES)
     try:
         sealed = seal(suite, by, key, b'self-test')
         if unseal(by, sealed, b'self-test') != key:
             return False
-    except LOST:
-        raise
-    except (ck.PKCS11Error, AttributeError, TypeError, ValueError):
+    except ck.PKCS11Error as error:
+        if says_nothing(error):
+            raise
+        return False
+    except (AttributeError, TypeError, ValueError):
         return False
     middle = len(sealed) // 2
     altered = sealed[:middle] + bytes([sealed[middle] ^ 1]) + sealed[middle + 1:]
