@@ -20,6 +20,7 @@ from km.interfaces import (
     NotFound,
     NotSupported,
     Reference,
+    Rejected,
     SigningKey,
     SigningKeyRequest,
     SigningStore,
@@ -207,9 +208,14 @@ class Pkcs11(EnvelopeStore, MasterKeyRotation, SigningStore):
         if not self._token.run(payloads.works):
             raise Misconfigured('payloads_in_token: the token does not seal with keys that it is given, '
                                 'or not by CKM_AES_GCM.')
-        self._cipher = functools.partial(payloads.TokenGcm, self._with_payload)
+        self._cipher = functools.partial(payloads.TokenGcm, self._seal_there, self._unseal_there)
 
-    def _with_payload(self, work: Callable[[Lease], bytes]) -> bytes:
+    def _seal_there(self, work: Callable[[Lease], bytes]) -> bytes:
+        with self._asking(refused=Rejected(
+                'The token does not seal this payload; it may be too long for it.')):
+            return self._token.run(work)
+
+    def _unseal_there(self, work: Callable[[Lease], bytes]) -> bytes:
         with self._asking(refused=CannotOpen(
                 'The stored secret does not open: it was altered, or is not its own.')):
             return self._token.run(work)

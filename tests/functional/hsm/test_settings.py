@@ -8,15 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pkcs11 import Attribute, KeyType
+from pkcs11.exceptions import DataLenRange
 
 from km.interfaces import (
     CannotOpen,
     KmError,
     Misconfigured,
+    Rejected,
     StoredSecret,
     StoreRequest,
     Unavailable,
 )
+from km.plugins.secret_store.cryptoki import payloads
 from km.testing import open_plugin
 from tests.functional.nss_token import nss_token
 from tests.functional.pkcs11_stores import SOON, WithoutMasterKey, asks, new_master_key, pkcs11_store
@@ -153,6 +156,17 @@ def test_a_payload_that_was_altered_does_not_open_in_the_token_and_the_store_goe
             store.retrieve(stored)
         asks(store)
         assert store._token.module.generation == generation
+
+
+def test_a_payload_that_the_token_does_not_seal_is_refused_and_not_called_altered(
+        token, folder, monkeypatch):
+    def too_long(*_):
+        raise DataLenRange
+
+    with contextlib.closing(pkcs11_store(token.settings, folder, payloads_in_token=True)) as store:
+        monkeypatch.setattr(payloads, '_encrypt', too_long)
+        with pytest.raises(Rejected, match='does not seal this payload'):
+            kept_in(store)
 
 
 def test_a_token_that_takes_no_payloads_is_said_not_to(folder):

@@ -26,17 +26,17 @@ class TokenGcm:
     It gives and takes what AES-256-GCM in software does.
     """
 
-    def __init__(self, run: Run, key: bytes):
+    def __init__(self, seal: Run, unseal: Run, key: bytes):
         """:param key: 32 bytes."""
-        self._run, self._key = run, key
+        self._seal, self._unseal, self._key = seal, unseal, key
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes:
         """Ciphertext and tag."""
-        return self._run(lambda lease: _encrypt(lease, self._key, nonce, data, associated_data))
+        return self._seal(lambda lease: _encrypt(lease, self._key, nonce, data, associated_data))
 
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes:
         """The data again."""
-        return self._run(lambda lease: _decrypt(lease, self._key, nonce, data, associated_data))
+        return self._unseal(lambda lease: _decrypt(lease, self._key, nonce, data, associated_data))
 
 
 def works(lease: Lease) -> bool:
