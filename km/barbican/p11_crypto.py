@@ -20,7 +20,6 @@ from cachetools import LRUCache
 from cryptography.hazmat.primitives.padding import PKCS7
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, TokenFlag
 from pkcs11.exceptions import (
-    DeviceError,
     PinIncorrect,
     PinLenRange,
     PKCS11Error,
@@ -29,6 +28,7 @@ from pkcs11.exceptions import (
 )
 
 from km.errors import CannotOpen, Misconfigured, Unavailable
+from km.plugins.secret_store.cryptoki.failures import says_nothing
 from km.plugins.secret_store.cryptoki.library import Library
 from km.plugins.secret_store.cryptoki.module import Module, acquire, release
 
@@ -43,7 +43,6 @@ _FIRST_WRAPPING = 'CKM_AES_CBC_PAD'
 _TAG_BITS = 128
 _AES_BLOCK_BITS = 128
 _KEYS_REMEMBERED = 100
-_GONE = DeviceError, TokenNotPresent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +179,15 @@ def _told(sentence: str) -> Iterator[None]:
     """
     try:
         yield
-    except _GONE as error:
-        raise Unavailable(f'The token does not answer ({type(error).__name__}).') from None
-    except (PKCS11Error, ValueError):
+    except (PKCS11Error, ValueError) as error:
+        _require_there(error)
         raise CannotOpen(sentence) from None
+
+
+def _require_there(error: Exception) -> None:
+    """:raises Unavailable: the error says that the token, or the session with it, is lost or full."""
+    if isinstance(error, PKCS11Error) and says_nothing(error):
+        raise Unavailable(f'The token does not answer ({type(error).__name__}).') from None
 
 
 def _the_token(library: Library, token: Token) -> pkcs11.Token:
@@ -204,9 +208,8 @@ def _told_of_token() -> Iterator[None]:
         yield
     except (PinIncorrect, PinLenRange):
         raise Misconfigured('[p11_crypto_plugin] login: the token refuses this PIN.') from None
-    except _GONE as error:
-        raise Unavailable(f'The token does not answer ({type(error).__name__}).') from None
     except PKCS11Error as error:
+        _require_there(error)
         raise Misconfigured('[p11_crypto_plugin] library_path: this library, or its token, cannot be '
                             f'used ({type(error).__name__}).') from None
 

@@ -2,11 +2,13 @@
 """Rows of Barbican's p11_crypto that are refused before any token is asked."""
 import base64
 import json
+from types import SimpleNamespace
 
 import pytest
+from pkcs11 import exceptions as ck
 
 from km.barbican.p11_crypto import P11Crypto, Token
-from km.errors import CannotOpen, Misconfigured
+from km.errors import CannotOpen, Misconfigured, Unavailable
 
 SOME = base64.b64encode(b'some bytes').decode()
 WRAPPED = {'iv': SOME, 'wrapped_key': SOME, 'hmac': SOME, 'mkek_label': 'm', 'hmac_label': 'h'}
@@ -49,3 +51,14 @@ def test_the_token_is_asked_only_now_and_the_pin_is_in_no_repr(opener):
         opener.check(json.dumps(WRAPPED).encode())
     assert 'PIN' not in repr(caught.value) + repr(opener._token)
     opener.close()
+
+
+@pytest.mark.parametrize('lost', [ck.DeviceError, ck.DeviceRemoved, ck.SessionHandleInvalid,
+                                  ck.TokenNotPresent, ck.UserNotLoggedIn])
+def test_a_token_that_is_lost_on_the_way_is_not_a_payload_that_does_not_open(opener, lost):
+    def fails(*_):
+        raise lost
+
+    opener._session = SimpleNamespace(get_objects=fails, close=lambda: None)
+    with pytest.raises(Unavailable, match=f'does not answer .{lost.__name__}.'):
+        opener.open(json.dumps(WRAPPED).encode(), b'', json.dumps(SEALED).encode())
