@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 from oslo_config import cfg
 from sqlalchemy import Connection
 
+from km.errors import Invalid
 from km.hosting.store import HostedStore
 from km.identity import Identity
 
@@ -27,6 +28,13 @@ class Task(Protocol):
 
 #: Who asks when km itself tidies up.
 NOBODY = Identity(user_id=None, project_id='')
+
+
+def require_project(project_id: str) -> None:
+    """:raises Invalid: that is no project's id, but what km's own transport keys are kept under."""
+    if project_id == NOBODY.project_id:
+        raise Invalid('The id of the project is empty.')
+
 
 #: Stands for the actions of a task that anybody may call: it tells no secret and changes nothing.
 ANYBODY = 'anybody'

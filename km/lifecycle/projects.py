@@ -15,7 +15,7 @@ from km.db.models import ACTIVE, CONTAINERS, SECRETS, STORING
 from km.errors import NotFound
 from km.interfaces import ProjectKeyRotation
 from km.lifecycle import containers, secrets, stores
-from km.lifecycle.context import Context, new_intent
+from km.lifecycle.context import Context, new_intent, require_project
 
 LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,9 @@ def forget(ctx: Context, project_id: str) -> int:
     forgotten once more.
 
     :returns: how many secrets and containers there were.
+    :raises Invalid: the id is empty.
     """
+    require_project(project_id)
     _forget_settings(ctx, project_id)  # orders first: they would make more
     gone = 0
     for container in _all(ctx, CONTAINERS, project_id):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from km.db import moves, projects
 from km.errors import Conflict
 from km.interfaces import ProjectKeyRotation, StoredSecret
-from km.lifecycle.context import Context
+from km.lifecycle.context import Context, require_project
 
 _PAGE = 100
 
@@ -23,7 +23,9 @@ def rekey(ctx: Context, project_id: str) -> Iterator[str]:
 
     :returns: the ids of the secrets that are done, as they are done.
     :raises CannotOpen, Unavailable: as a store says; what is done is done.
+    :raises Invalid: the id is empty.
     """
+    require_project(project_id)
     for name, keys in _with_keys(ctx):
         keys.new_project_key(project_id)
         for _ in range(2):  # the second time what was still being stored the first time

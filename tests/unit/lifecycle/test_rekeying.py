@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from km.db import secrets as secret_rows
-from km.errors import CannotOpen, Conflict
-from km.lifecycle import projects, rekeying, secrets, upkeep
+from km.errors import CannotOpen, Conflict, Invalid
+from km.lifecycle import projects, rekeying, secrets, transport_keys, upkeep
 from km.testing import MemoryKeyStore
 from tests.unit.lifecycle.conftest import Killed, SameThread, killed_at
 
@@ -103,6 +103,14 @@ def test_a_project_that_is_forgotten_has_no_key_any_more(ctx, keys):
     with pytest.raises(CannotOpen):
         keys.retrieve(secrets.StoredSecret(
             secret_id=secret_id, project_id='alpha', reference={'attempt': attempt[1]}))
+
+
+def test_without_an_id_of_a_project_the_transport_keys_keep_their_key(ctx, keys):
+    transport_keys.current(ctx)
+    for lost in (projects.forget, lambda *named: list(rekeying.rekey(*named))):
+        with pytest.raises(Invalid, match='is empty'):
+            lost(ctx, '')
+    assert keys._newest('') == min(number for owner, number in keys._project_keys if owner == '')
 
 
 def test_a_project_of_which_something_is_left_keeps_its_key(ctx, keys, monkeypatch):
