@@ -17,10 +17,10 @@ test: $(VENV)/.test
 
 # The two halves of the tests take about as long as each other, and most of it is waiting.
 test-house:
-	$(VENV)/bin/pytest tests/unit tests/contract tests/laws
+	$(VENV)/bin/pytest tests/unit tests/contract tests/laws tests/functional/stores
 
 test-whole:
-	$(VENV)/bin/pytest tests/functional
+	$(VENV)/bin/pytest tests/functional --ignore tests/functional/stores
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .

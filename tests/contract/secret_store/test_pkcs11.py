@@ -38,7 +38,7 @@ class TestPkcs11(SecretStoreContract):
 
 
 class TestPayloadsInTheToken(SecretStoreContract):
-    """On SoftHSM2; NSS's token does not, see tests/functional/hsm."""
+    """On SoftHSM2; NSS's token does not, see tests/functional/stores/hsm."""
 
     @pytest.fixture
     def store(self, folder):
