@@ -154,6 +154,8 @@ NONSENSE_RAISED: dict[str, Callable[..., BaseException]] = {
     'one that cannot be shown': lambda *_, **__: Unspeakable(),
     'a KmError of no kind': lambda *_, **__: KmError('odd'),
     "one of km's that is not a plugin's": lambda *_, **__: Forbidden('odd'),
+    "one of km's with something else for a sentence": lambda *_, **__: Unavailable(ValueError('odd')),
+    "one of km's without a sentence": lambda *_, **__: Unavailable.__new__(Unavailable),
 }
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 
 from km.errors import KmError, Misconfigured, Unavailable
-from km.hosting.traces import trace
+from km.hosting.traces import is_told, trace
 from km.interfaces import Plugin
 
 LOG = logging.getLogger(__name__)
@@ -65,9 +65,9 @@ class Opening:
     def _try(self) -> KmError | None:
         try:
             self._plugin.open()
-        except (Misconfigured, Unavailable) as error:
-            return error
         except BaseException as error:
+            if isinstance(error, Misconfigured | Unavailable) and is_told(error):
+                return error
             LOG.error('%s failed in open: %s', self._told, trace(error))
             return Unavailable(f'{self._told} failed to open.')
         return None

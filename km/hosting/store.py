@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from km.errors import KmError, Misconfigured, Unavailable, Unexpected
 from km.hosting.deadlines import Deadlines
 from km.hosting.opening import Opening
-from km.hosting.traces import trace
+from km.hosting.traces import is_told, trace
 from km.interfaces import (
     CannotOpen,
     Kept,
@@ -125,9 +125,9 @@ class HostedStore:
         """Call the plugin, in a thread that may hang, and look at what comes of it."""
         try:
             answer = getattr(self.guest, method)(*arguments, **named)
-        except _MAY_RAISE:
-            raise
         except BaseException as error:
+            if isinstance(error, _MAY_RAISE) and is_told(error):
+                raise
             LOG.error('%s failed in %s: %s', self._told, method, trace(error))
             raise self._failed() from None
         looks_right = _LOOKS_RIGHT.get(method)
