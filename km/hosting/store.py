@@ -76,7 +76,7 @@ class HostedStore:
     def close(self) -> None:
         """Give everything back; what is not open yet will not be."""
         if self._opening.end():
-            self._deadlines.call(self.guest.close)
+            self._deadlines.call(lambda: self._made('close'))
 
     def check(self) -> str:
         """One line that says how it is."""

@@ -119,6 +119,15 @@ def test_an_error_nobody_knows_is_logged_under_its_name_and_tells_nothing(
     assert PAYLOAD.decode() not in caplog.text
 
 
+@pytest.mark.parametrize('error', misbehaving.NONSENSE_RAISED.values(), ids=misbehaving.NONSENSE_RAISED)
+def test_an_error_nobody_knows_is_one_of_its_own_in_closing_too(guest, error):
+    hosted = HostedStore(guest)
+    hosted.open()
+    guest.instead['close'] = Raises(error)
+    with pytest.raises(Unexpected):
+        hosted.close()
+
+
 def test_an_error_km_knows_passes_and_tells_nothing_but_its_sentence(hosted, guest, caplog):
     caplog.set_level(logging.DEBUG)
     guest.instead['store'] = Raises(misbehaving.indiscreet_in_our_words)
