@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A secret store as the house has it: opened behind its back, asked with a deadline, never believed."""
+import contextlib
 import functools
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -59,6 +61,7 @@ class HostedStore:
         self._told = f"Secret store '{self.name}' (plugin {plugin})"
         self._deadlines = Deadlines(f"The secret store '{self.name}'", seconds=seconds, most=most_calls)
         self._opening = Opening(store, self._told, seconds=seconds)
+        self._checking = threading.Lock()
         self._abilities: dict[type, Any] = {}
         self.observe: Observer = lambda *_: None
 
@@ -79,7 +82,12 @@ class HostedStore:
             self._deadlines.call(lambda: self._made('close'))
 
     def check(self) -> str:
-        """One line that says how it is."""
+        """One line that says how it is.
+
+        Probes ask this for ever: one that hangs shall not take a thread each time.
+        """
+        if self._checking.locked():
+            raise Unavailable(f"The secret store '{self.name}' has not said yet how it is.")
         return self._call('check')
 
     def store(self, request: StoreRequest) -> Reference:
@@ -124,7 +132,8 @@ class HostedStore:
     def _made(self, method: str, *arguments: Any, **named: Any) -> Any:
         """Call the plugin, in a thread that may hang, and look at what comes of it."""
         try:
-            answer = getattr(self.guest, method)(*arguments, **named)
+            with self._checking if method == 'check' else contextlib.nullcontext():
+                answer = getattr(self.guest, method)(*arguments, **named)
         except BaseException as error:
             if isinstance(error, _MAY_RAISE) and is_told(error):
                 raise

@@ -85,7 +85,23 @@ def test_a_call_that_hangs_is_given_up_and_the_store_used_again(hosted, guest, m
         call()
     hanging.go_on.set()
     guest.instead = {}
+    until(lambda: not hosted._checking.locked())
     call()
+
+
+def test_a_check_that_hangs_is_not_made_again_and_takes_no_thread_from_others(guest):
+    hosted = HostedStore(guest, seconds=0.05, most_calls=2)
+    hosted.open()
+    guest.instead['check'] = hanging = Hangs()
+    with pytest.raises(Overdue):
+        hosted.check()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match='has not said yet how it is'):
+            hosted.check()
+        assert hosted.retrieve(kept(hosted)) == PAYLOAD
+    hanging.go_on.set()
+    until(lambda: not hosted._checking.locked())
+    assert hosted.check() == guest.check()
 
 
 def test_what_is_kept_after_its_deadline_is_destroyed(hosted, guest, caplog):
