@@ -60,7 +60,7 @@ def test_what_comes_late_is_given_to_who_undoes_it(go_on):
 
 
 def test_who_undoes_what_came_late_and_hangs_keeps_nobody_waiting(go_on):
-    made, undoing, hangs = deadlines(), threading.Event(), threading.Event()
+    made, undoing, hangs = deadlines(seconds=0.5), threading.Event(), threading.Event()
     with pytest.raises(Overdue):
         made.call(lambda: go_on.wait() and 'late', late=lambda _: undoing.set() or hangs.wait())
     go_on.set()

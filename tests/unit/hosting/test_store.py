@@ -90,7 +90,7 @@ def test_a_call_that_hangs_is_given_up_and_the_store_used_again(hosted, guest, m
 
 
 def test_a_check_that_hangs_is_not_made_again_and_takes_no_thread_from_others(guest):
-    hosted = HostedStore(guest, seconds=0.05, most_calls=2)
+    hosted = HostedStore(guest, seconds=0.5, most_calls=2)
     hosted.open()
     guest.instead['check'] = hanging = Hangs()
     with pytest.raises(Overdue):
