@@ -87,7 +87,11 @@ NEWEST_KEY = PROJECT_KEYS.select().where(_of_project).order_by(
     PROJECT_KEYS.c.generation.desc()).limit(1)
 INSERT_KEY = PROJECT_KEYS.insert()
 DELETE_KEYS = PROJECT_KEYS.delete().where(
-    _of_project, PROJECT_KEYS.c.generation <= bindparam('until'))
+    _of_project, PROJECT_KEYS.c.generation <= bindparam('until'),
+    PROJECT_KEYS.c.generation.not_in(bindparam('kept', expanding=True)))
+#: The generations of keys that seal keys which sign, as they stand in the headers of blobs.
+SIGNING_GENERATIONS = sa.select(
+    sa.func.substr(SIGNING_KEYS.c.blob, 6, 4, type_=sa.LargeBinary).label('generation')).distinct()
 KEYS_NOT_UNDER = PROJECT_KEYS.select().where(_not_under).order_by(
     PROJECT_KEYS.c.project_id, PROJECT_KEYS.c.generation).limit(bindparam('page'))
 COUNT_KEYS_NOT_UNDER = sa.select(sa.func.count().label('waiting')).select_from(
@@ -95,6 +99,9 @@ COUNT_KEYS_NOT_UNDER = sa.select(sa.func.count().label('waiting')).select_from(
 REWRAP = PROJECT_KEYS.update().where(
     PROJECT_KEYS.c.project_id == bindparam('of'), PROJECT_KEYS.c.generation == bindparam('at'),
     PROJECT_KEYS.c.key_id == bindparam('was'))
+
+KEYS_UNDER = PROJECT_KEYS.select().where(PROJECT_KEYS.c.key_id == bindparam('key_id')).order_by(
+    PROJECT_KEYS.c.project_id, PROJECT_KEYS.c.generation).limit(bindparam('page'))
 
 _first = PROJECT_KEYS.alias()
 ONE_KEY_OF_EACH_MASTER = PROJECT_KEYS.select().where(~sa.exists().where(

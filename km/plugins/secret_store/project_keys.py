@@ -5,10 +5,11 @@ Each key of a project has a generation, and the highest is the newest. The first
 that after all keys of a project were destroyed no process can take a new one for one that it remembers.
 """
 import contextlib
+import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -19,7 +20,11 @@ from km.interfaces import CannotOpen
 from km.plugins.secret_store import ciphertexts, sealing
 from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
 
+LOG = logging.getLogger(__name__)
+
 _FIRST_GENERATION_BELOW = 2 ** 30
+#: How many keys must not open for their master key to be taken for another.
+_TRIED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +120,17 @@ class ProjectKeys:
             self._make(project_id, row.generation + 1)
         self.forget(project_id)
 
-    def destroy(self, project_id: str, *, newest: bool) -> int:
-        """Destroy those before the newest, and that too if so said; how many."""
+    def destroy(self, project_id: str, *, newest: bool, kept: Collection[int] = ()) -> int:
+        """Destroy those before the newest, and that too if so said; how many.
+
+        :param kept: generations that stay.
+        """
         row = self._database.one(ciphertexts.NEWEST_KEY, project_id=project_id)
         if row is None:
             return 0
         destroyed = self._database.run(
-            ciphertexts.DELETE_KEYS, project_id=project_id, until=row.generation - (not newest))
+            ciphertexts.DELETE_KEYS, project_id=project_id, until=row.generation - (not newest),
+            kept=list(kept))
         with self._lock:
             for known in list(self._unwrapped):
                 if known == project_id or known[:1] == (project_id,):
@@ -153,11 +162,20 @@ class ProjectKeys:
     def unopened_master(self) -> str | None:
         """The id of a master key that seals something here and is not at hand, if there is one."""
         for row in self._database.all(ciphertexts.ONE_KEY_OF_EACH_MASTER):
-            try:
-                self._master_keys.unwrap(_wrapped(row), _context(row.project_id, row.generation))
-            except CannotOpen:
+            # A row may be damaged: that is no reason not to open the others.
+            if not self._opens(row) and not any(map(self._opens, self._database.all(
+                    ciphertexts.KEYS_UNDER, key_id=row.key_id, page=_TRIED))):
                 return row.key_id
         return None
+
+    def _opens(self, row: sa.Row) -> bool:
+        try:
+            self._master_keys.unwrap(_wrapped(row), _context(row.project_id, row.generation))
+        except CannotOpen:
+            LOG.error('Key %d of project %s does not open under master key %s.', row.generation,
+                      row.project_id, row.key_id)
+            return False
+        return True
 
     def _make(self, project_id: str, generation: int) -> None:
         wrapped = self._master_keys.wrap(

@@ -68,6 +68,14 @@ class SoftwareSigning(EnvelopeStore, SigningStore):
             return self._rekey(_stored(stored))
         return super().rekey(stored)
 
+    def destroy_project_keys(self, project_id: str, *, newest: bool) -> int:
+        if newest:
+            return super().destroy_project_keys(project_id, newest=True)
+        # Nobody here knows whose keys that sign are: what seals one stays, until that is rekeyed.
+        used = self._database.all(ciphertexts.SIGNING_GENERATIONS)
+        return self._keys.destroy(project_id, newest=False, kept=[
+            int.from_bytes(row.generation, 'big') for row in used])
+
 
 def _blob(project_id: str, key_id: str, version: int) -> Blob:
     return Blob(ciphertexts.SIGNING, project_id, key_id, version, (_KIND,))

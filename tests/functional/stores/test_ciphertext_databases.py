@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from km.interfaces import StoredSecret, StoreRequest, Unavailable
+from km.interfaces import SigningKeyRequest, StoredSecret, StoreRequest, Unavailable
 from km.plugins.secret_store import key_file
 from km.plugins.secret_store.simple_crypto import SimpleCrypto
 from km.testing import open_plugin
@@ -61,6 +61,12 @@ class TestSigning(SigningStoreContract):
     @pytest.fixture
     def store(self, opened):
         return opened()
+
+    def test_what_seals_a_key_is_not_destroyed_with_old_ones(self, store):
+        store.generate_signing_key(SigningKeyRequest(
+            key_id=str(uuid.uuid4()), project_id='alpha', algorithm='ed25519', bit_length=256))
+        store.new_project_key('alpha')
+        assert store.destroy_project_keys('alpha', newest=False) == 0
 
 
 def kept(store, payload=b'a payload'):

@@ -159,6 +159,17 @@ def test_km_does_not_start_when_a_sealed_key_was_altered(opened, rows):
         opened('kek')
 
 
+def test_one_key_that_was_altered_keeps_the_others_from_nothing(opened, rows, caplog):
+    store = opened('kek')
+    lost, fine = (kept(store, project_id=project) for project in ('alpha', 'beta'))
+    rows.execute("UPDATE project_keys SET wrapped = zeroblob(60) WHERE project_id = 'alpha'")
+    again = opened('kek')
+    assert 'of project alpha does not open under master key' in caplog.text
+    assert again.retrieve(fine) == b'a payload'
+    with pytest.raises(CannotOpen):
+        again.retrieve(lost)
+
+
 @pytest.mark.parametrize('url', ['nonsense', 'nonsense://x/y', 'mysql+nodriver://x/y'])
 def test_a_connection_that_is_no_url_is_named_without_its_text(folder, url):
     key_file.create(str(folder / 'kek'))

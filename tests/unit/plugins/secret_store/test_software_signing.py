@@ -108,3 +108,16 @@ def test_the_inventory_leaves_keys_out_so_that_reconcile_destroys_none(store):
 def test_a_reference_of_another_make_is_not_found(store, reference):
     with pytest.raises(NotFound):
         signed(store, replace(a_key(store), reference=reference))
+
+
+def test_what_seals_a_key_is_not_destroyed_before_that_is_rekeyed(store):
+    key = a_key(store, 'alpha')
+    store.new_project_key('alpha')
+    assert store.destroy_project_keys('alpha', newest=False) == 0
+    assert len(signed(store, key)) == 64
+    assert store.rekey(key)
+    assert store.destroy_project_keys('alpha', newest=False) == 1
+    assert len(signed(store, key)) == 64
+    assert store.destroy_project_keys('alpha', newest=True) == 1
+    with pytest.raises(CannotOpen):
+        signed(store, key)
