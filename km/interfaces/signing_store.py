@@ -53,7 +53,8 @@ class SigningStore(ABC):
     """What a secret store may be besides: able to sign with keys it never gives out.
 
     ``SecretStore.delete`` destroys such a key and ``find`` finds it, as if it were a secret;
-    ``retrieve`` must raise ``NotFound`` or ``CannotOpen`` for it, whatever reference it is given.
+    ``retrieve`` must raise ``NotFound`` or ``CannotOpen`` for it, whatever reference it is given. An
+    ``Inventory`` leaves such keys out, for no secret refers to them.
     """
 
     @abstractmethod

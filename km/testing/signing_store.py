@@ -31,6 +31,7 @@ from cryptography.x509.oid import NameOID
 
 from km.interfaces import (
     CannotOpen,
+    Inventory,
     NotFound,
     NotSupported,
     SigningKey,
@@ -77,6 +78,17 @@ class SigningStoreContract:
 
     def test_it_makes_at_least_one_kind_of_key(self, store):
         assert _any_key(store)
+
+    def test_an_inventory_leaves_out_what_no_secret_refers_to(self, store: Any):
+        if not isinstance(store, Inventory):
+            pytest.skip('it is no Inventory')
+        key, *_ = _any_key(store)
+        ids: set[str] = set()
+        page = store.kept(after=None, limit=10)
+        while page:
+            ids.update(kept.secret_id for kept in page)
+            page = store.kept(after=page[-1], limit=10)
+        assert key.secret_id not in ids
 
     def test_a_scheme_of_other_keys_or_of_nobody_is_not_supported(self, store):
         key, _, algorithm = _any_key(store)
