@@ -68,7 +68,8 @@ class ProjectKeyRotation(ABC):
     def destroy_project_keys(self, project_id: str, *, newest: bool) -> int:
         """Destroy a project's keys; whatever is still sealed by them can never be opened again.
 
-        :param newest: whether to destroy the newest too; else only those before it.
+        :param newest: whether to destroy the newest too; else only those before it, or before the one
+            that ``new_project_key`` made here, if somebody else has made a newer one since.
         :returns: how many were destroyed.
         :raises Unavailable: not now.
         """

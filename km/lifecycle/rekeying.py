@@ -33,8 +33,7 @@ def rekey(ctx: Context, project_id: str) -> Iterator[str]:
 
 
 def destroy_old_keys(ctx: Context, project_id: str) -> int:
-    """Destroy all keys of a project but the newest of each store, after ``rekey``. Nobody else may give
-    the project a newer key meanwhile.
+    """Destroy all keys of a project but the newest of each store, after ``rekey``.
 
     :returns: how many were destroyed.
     :raises Conflict: something of it is on its way into a store or out of it, or has expired, and may be

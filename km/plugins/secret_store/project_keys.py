@@ -59,6 +59,8 @@ class ProjectKeys:
         self._database, self._master_keys = database, master_keys
         self._unwrapped: TTLCache = TTLCache(size, seconds)
         self._lock = threading.Lock()
+        #: The generations that ``renew`` made here, by project.
+        self._renewed: dict[str, int] = {}
 
     def __len__(self) -> int:
         """How many are in memory."""
@@ -118,19 +120,25 @@ class ProjectKeys:
         row = self._database.one(ciphertexts.NEWEST_KEY, project_id=project_id)
         if row is not None:
             self._make(project_id, row.generation + 1)
+            self._renewed[project_id] = row.generation + 1
         self.forget(project_id)
 
     def destroy(self, project_id: str, *, newest: bool, kept: Collection[int] = ()) -> int:
         """Destroy those before the newest, and that too if so said; how many.
+
+        Somebody else may have made a newer one since ``renew``, under which not everything is yet: then
+        the one of ``renew`` stays as well.
 
         :param kept: generations that stay.
         """
         row = self._database.one(ciphertexts.NEWEST_KEY, project_id=project_id)
         if row is None:
             return 0
+        until = row.generation
+        if not newest:
+            until = min(until, self._renewed.get(project_id, until)) - 1
         destroyed = self._database.run(
-            ciphertexts.DELETE_KEYS, project_id=project_id, until=row.generation - (not newest),
-            kept=list(kept))
+            ciphertexts.DELETE_KEYS, project_id=project_id, until=until, kept=list(kept))
         with self._lock:
             for known in list(self._unwrapped):
                 if known == project_id or known[:1] == (project_id,):

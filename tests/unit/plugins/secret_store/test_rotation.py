@@ -109,6 +109,19 @@ def test_what_does_not_open_is_not_sealed_anew(processes, rows):
         here.rekey(one)
 
 
+def test_of_two_who_rekey_at_once_none_destroys_what_the_other_needs(processes):
+    here, there = processes
+    stored = kept(here)
+    here.new_project_key('alpha')
+    assert here.rekey(stored)
+    there.new_project_key('alpha')
+    assert here.destroy_project_keys('alpha', newest=False) == 1
+    assert here.retrieve(stored) == b'a payload'
+    assert there.rekey(stored)
+    assert there.destroy_project_keys('alpha', newest=False) == 1
+    assert here.retrieve(stored) == there.retrieve(stored) == b'a payload'
+
+
 def test_old_keys_are_destroyed_and_the_newest_if_so_said(processes, rows):
     here, there = processes
     stored, left, other = kept(here), kept(here), kept(here, project_id='beta')
