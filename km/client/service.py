@@ -36,9 +36,9 @@ class Service:
         """POST without a body."""
         self._ask('POST', path)
 
-    def put(self, path: str, body: dict) -> None:
-        """PUT a JSON object."""
-        self._ask('PUT', path, json=body)
+    def put(self, path: str, body: dict | None = None, *, microversion: str | None = None) -> None:
+        """PUT a JSON object, or nothing."""
+        self._ask('PUT', path, json=body, microversion=microversion)
 
     def delete(self, path: str) -> None:
         """DELETE what is at ``path``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack secret store list|get preferred|set preferred|unset preferred``.
+"""``openstack secret store list|get preferred|set preferred|unset preferred``, and ``secret move``.
 
 (``openstack secret store`` alone is the stock plugin's: it creates a secret.)
 """
@@ -18,6 +18,8 @@ _COLUMNS = {
     'Global default': 'global_default', 'Secret store plugin': 'secret_store_plugin',
     'Crypto plugin': 'crypto_plugin'}
 _PREFERRED = '/secret-stores/preferred'
+#: The first microversion in which secrets can be moved.
+_MOVES = '1.3'
 
 
 class ListStores(command.Lister):
@@ -71,6 +73,21 @@ class UnsetPreferred(command.Command):
         whose = _whose(clients, parsed_args)
         store = clients.km.get(_PREFERRED + whose)
         clients.km.delete(f'/secret-stores/{id_of(store["secret_store_ref"])}/preferred{whose}')
+
+
+class MoveSecret(command.Command):
+    """Move the payload of a secret to another secret store; it can be read all the while"""
+
+    def get_parser(self, prog_name):
+        parser = super().get_parser(prog_name)
+        parser.add_argument('secret', metavar='<secret>', help='Secret (href or ID)')
+        parser.add_argument('store', metavar='<store>', help='Secret store (name, href or ID)')
+        return parser
+
+    def take_action(self, parsed_args):
+        service = self.app.client_manager.km
+        secret_id, store_id = id_of(parsed_args.secret), _find(service, parsed_args.store)
+        service.put(f'/secrets/{secret_id}/secret-store/{store_id}', microversion=_MOVES)
 
 
 def _whose(clients: Any, asked: Namespace) -> str:

@@ -154,6 +154,8 @@ def test_stores_are_listed_and_one_is_preferred_by_name(openstack):
     assert shown(preferred('get', '-f', 'json')) == store
     assert preferred('unset') == ''
     assert 'No preferred secret store' in preferred('unset', status=1)
+    secret = openstack('secret', 'store', '-p', new_text(), '-f', 'value', '-c', 'Secret href').strip()
+    assert openstack('secret', 'move', secret, 'soft', who='alpha-admin') == ''
 
 
 @with_keystone

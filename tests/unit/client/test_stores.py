@@ -5,7 +5,7 @@ import json
 import pytest
 from osc_lib.exceptions import CommandError
 
-from km.client.stores import GetPreferred, ListStores, SetPreferred, UnsetPreferred
+from km.client.stores import GetPreferred, ListStores, MoveSecret, SetPreferred, UnsetPreferred
 
 IDS = ('0a8f0c5e-54c5-4c0b-8f0a-0d5b8c3f1a01', '0a8f0c5e-54c5-4c0b-8f0a-0d5b8c3f1a02',
        '0a8f0c5e-54c5-4c0b-8f0a-0d5b8c3f1a03')
@@ -79,3 +79,11 @@ def test_what_is_preferred_is_unset(server, openstack, arguments, whose):
     server.answers['DELETE', path] = 204, ''
     assert openstack(UnsetPreferred, *arguments) == ''
     assert server.asked[-1] == ('DELETE', path, None)
+
+
+def test_a_secret_is_moved_to_a_store_by_its_name(server, stores, openstack):
+    path = f'/v1/secrets/{IDS[0]}/secret-store/{IDS[1]}'
+    server.answers['PUT', path] = 204, ''
+    assert openstack(MoveSecret, f'https://keys.example.org/v1/secrets/{IDS[0]}', 'hard') == ''
+    assert server.asked[-1] == ('PUT', path, None)
+    assert server.headers[-1]['OpenStack-API-Version'] == 'key-manager 1.3'
