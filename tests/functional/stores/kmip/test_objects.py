@@ -3,7 +3,6 @@
 
 That client is Cyphera's, which shares no code with pykmip: neither its encoding nor its TLS.
 """
-import contextlib
 import logging
 import uuid
 
@@ -36,32 +35,11 @@ from km.interfaces import (
 )
 from km.plugins.secret_store import kmip as plugin
 from km.plugins.secret_store import kmip_labels, kmip_objects
-from km.plugins.secret_store.kmip import Kmip
-from km.testing import open_plugin
-from tests.functional.kmip_server import kmip
 from tests.functional.servers import HOST
 
 KEY = rsa.generate_private_key(65537, 2048)
 PRIVATE = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-@pytest.fixture(scope='module')
-def server(tmp_path_factory):
-    with kmip(tmp_path_factory.mktemp('kmip')) as server:
-        yield server
-
-
-@pytest.fixture
-def opened(server):
-    """Opens a store on the server."""
-    with contextlib.ExitStack() as stores:
-        def open_with(client='km', **options):
-            store = open_plugin(Kmip, **server.options(client, **options))
-            stores.callback(store.close)
-            return store
-
-        yield open_with
 
 
 @pytest.fixture

@@ -20,37 +20,9 @@ from km.plugins.secret_store.kmip_connection import Deadline
 from km.testing import open_plugin
 from km.testing.application import Client, a_deployment
 from tests.functional.certificates import Authority
-from tests.functional.kmip_server import kmip
 from tests.functional.servers import HOST, reserved_port
 
 QUICK = {'timeout_seconds': 0.6, 'connect_timeout_seconds': 0.3, 'failures_before_pause': 1000}
-
-
-@pytest.fixture(scope='module')
-def shared(tmp_path_factory):
-    with kmip(tmp_path_factory.mktemp('kmip')) as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared):
-    """A KMIP server that runs, whatever the test before did to it."""
-    if not shared.answers():
-        shared.stop()
-        shared.start()
-    return shared
-
-
-@pytest.fixture
-def opened(server):
-    """Opens a store on the server."""
-    with contextlib.ExitStack() as stores:
-        def open_with(client='km', **options):
-            store = open_plugin(Kmip, **server.options(client, **options))
-            stores.callback(store.close)
-            return store
-
-        yield open_with
 
 
 def kept(store, payload=b'a payload', project_id='alpha', **what):
