@@ -83,3 +83,17 @@ class Unexpected(KmError):
 BY_KIND = {cls.__name__: cls for cls in (
     Unauthenticated, NotFound, Forbidden, Conflict, QuotaExceeded, Invalid, Malformed, TooLarge,
     Rejected, NotSupported, Unavailable, CannotOpen, Misconfigured, Unexpected)}
+
+
+def kind_of(error: KmError) -> str:
+    """The name under which ``of_kind`` finds an error's kind: its own, or that of its nearest ancestor.
+
+    A plugin may raise a subclass of its own, which no other process need know.
+    """
+    return next(cls.__name__ for cls in type(error).__mro__
+                if BY_KIND.get(cls.__name__) is cls or cls is KmError)
+
+
+def of_kind(kind: str, sentence: str) -> KmError:
+    """An error told by another process, as itself; one without a kind is ``Unexpected``."""
+    return BY_KIND.get(kind, Unexpected)(sentence)

@@ -38,8 +38,7 @@ def tried_apart(work: Callable[[], None]) -> None:
         sys.exit(process.exitcode or 1)  # it said by itself why
     process.join()
     if failure:
-        kind, sentence = failure
-        raise errors.BY_KIND[kind](sentence)
+        raise errors.of_kind(*failure)
 
 
 def _try(work: Callable[[], None], told: Connection) -> None:
@@ -47,5 +46,4 @@ def _try(work: Callable[[], None], told: Connection) -> None:
         work()
         told.send(None)
     except KmError as error:
-        told.send((next(kind.__name__ for kind in type(error).__mro__
-                        if kind.__name__ in errors.BY_KIND), error.sentence))
+        told.send((errors.kind_of(error), error.sentence))

@@ -36,9 +36,7 @@ def pack_answer(answer: Any) -> bytes:
 
 def pack_error(error: errors.KmError) -> bytes:
     """What a task raised: its kind and its sentence, nothing else of it."""
-    kind = next(cls.__name__ for cls in type(error).__mro__ if errors.BY_KIND.get(cls.__name__) is cls
-                or cls is errors.KmError)
-    return msgpack.packb([kind, error.sentence])
+    return msgpack.packb([errors.kind_of(error), error.sentence])
 
 
 def unpack_answer(message: bytes) -> Any:
@@ -49,7 +47,7 @@ def unpack_answer(message: bytes) -> Any:
     kind, answer = msgpack.unpackb(message, ext_hook=_retract)
     if kind is None:
         return answer
-    raise errors.BY_KIND.get(kind, errors.Unexpected)(answer)
+    raise errors.of_kind(kind, answer)
 
 
 def _identity(user_id, project_id, roles, request_id, token, service_token) -> Identity:
