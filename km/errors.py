@@ -65,7 +65,14 @@ class NotSupported(KmError):
 
 
 class Unavailable(KmError):
-    """A backend cannot answer now; the same request may succeed later."""
+    """A backend cannot answer now; the same request may succeed later.
+
+    :param retry_after_seconds: when, if the backend said so. It does not travel to other processes.
+    """
+
+    def __init__(self, sentence: str, retry_after_seconds: float | None = None):
+        super().__init__(sentence)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class CannotOpen(KmError):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening a plugin without a km around it, and one that keeps everything in memory."""
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from oslo_config import cfg
@@ -20,9 +20,12 @@ from km.interfaces import (
 AnyPlugin = TypeVar('AnyPlugin', bound=Plugin)
 
 
-def open_plugin(plugin: type[AnyPlugin], **settings: Any) -> AnyPlugin:
+def open_plugin(plugin: type[AnyPlugin], *, given: Mapping[str, Any] | None = None,
+                **settings: Any) -> AnyPlugin:
     """An open instance of ``plugin``, with ``settings`` for its options and defaults for the rest.
 
+    :param given: what km gives one of its kind before it is opened, by attribute, such as the
+        ``key_stores`` of a certificate authority.
     :raises KmError: as its ``open`` does.
     """
     conf = cfg.ConfigOpts()
@@ -32,6 +35,8 @@ def open_plugin(plugin: type[AnyPlugin], **settings: Any) -> AnyPlugin:
         conf.set_override(name, value, group='plugin')
     conf([])
     made = plugin('plugin', conf.plugin)
+    for name, value in (given or {}).items():
+        setattr(made, name, value)
     made.open()
     return made
 

@@ -40,7 +40,7 @@ from km.interfaces import (
     StoredSecret,
     StoreRequest,
 )
-from km.testing.signer import signer
+from km.plugins.signer import signer
 
 _DATA = b'what is signed, all of it'
 _HASHES = {'sha256': hashes.SHA256(), 'sha384': hashes.SHA384(), 'sha512': hashes.SHA512()}

@@ -14,8 +14,8 @@ from km.db.engine import Database
 from km.db.failures import Undone, retried
 from km.db.models import ACL_USERS, METADATA
 from km.errors import Unavailable
+from km.plugins.database import PluginDatabase
 from km.plugins.secret_store import ciphertexts
-from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
 from tests.functional.assertions import with_keystone
 from tests.functional.km_server import new_text
 
@@ -161,8 +161,9 @@ def test_names_that_are_alike_are_different_names(database):
 
 
 def test_projects_that_are_alike_have_keys_of_their_own(server):
-    database = CiphertextDatabase(
-        server.create_database(f'km_{uuid.uuid4().hex}'), max_connections=1, seconds=20)
+    database = PluginDatabase(
+        server.create_database(f'km_{uuid.uuid4().hex}'), ciphertexts.TABLES, name='secret store',
+        max_connections=1, seconds=20)
     for number, name in enumerate(ALIKE):
         database.run(ciphertexts.INSERT_KEY, project_id=name, generation=1, key_id=str(number),
                      wrapped=b'key')

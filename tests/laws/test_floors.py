@@ -17,7 +17,8 @@ FLOORS = {
     'interfaces': {'errors'},
     'conf':       {'errors'},
     'db':         {'errors'},
-    'plugins':    {'interfaces'},
+    # What is public for plugins of every kind: a database of one's own, a key that a store signs with.
+    'plugins':    {'interfaces', 'plugins.database', 'plugins.signer'},
     'keystone':   GROUND,
     'hosting':    {'interfaces', 'errors'},
     'registry':   {'hosting', 'interfaces', 'conf', 'errors'},

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ciphertext database of an ``EnvelopeStore``: its tables and its statements, built once, here.
 
-Every statement stands alone, and is committed by itself; see ``ciphertext_database``.
+Every statement stands alone, and is committed by itself; see ``km.plugins.database``.
 """
 from typing import Any, NamedTuple
 

@@ -30,8 +30,8 @@ from km.interfaces import (
     StoreRequest,
     Unavailable,
 )
+from km.plugins.database import PluginDatabase
 from km.plugins.secret_store import ciphertexts, sealing
-from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
 from km.plugins.secret_store.project_keys import MasterKeys, ProjectKeys, WrappedKey
 
 __all__ = ['Blob', 'EnvelopeStore', 'WrappedKey']
@@ -96,8 +96,9 @@ class EnvelopeStore(SecretStore, Inventory, ProjectKeyRotation):
     def open(self) -> None:
         settings = self.settings
         try:
-            self._database = CiphertextDatabase(
-                settings.connection, max_connections=settings.max_connections,
+            self._database = PluginDatabase(
+                settings.connection, ciphertexts.TABLES, name='secret store',
+                max_connections=settings.max_connections,
                 seconds=settings.database_timeout_seconds)
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
             raise Misconfigured(f'[secret_store:{self.name}] connection: it is not a database URL '

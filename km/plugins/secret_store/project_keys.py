@@ -17,8 +17,8 @@ from cachetools import TTLCache
 from sqlalchemy.exc import IntegrityError
 
 from km.interfaces import CannotOpen
+from km.plugins.database import PluginDatabase
 from km.plugins.secret_store import ciphertexts, sealing
-from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
 
 LOG = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class ProjectKeys:
     All methods raise ``Unavailable`` when the database or the master key's keeper does not answer.
     """
 
-    def __init__(self, database: CiphertextDatabase, master_keys: MasterKeys, *, size: int,
+    def __init__(self, database: PluginDatabase, master_keys: MasterKeys, *, size: int,
                  seconds: float):
         """:param size: how many keys to keep in memory, and ``seconds`` how long."""
         self._database, self._master_keys = database, master_keys

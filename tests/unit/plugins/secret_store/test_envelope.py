@@ -14,8 +14,8 @@ from km.interfaces import (
     StoreRequest,
     Unavailable,
 )
+from km.plugins.database import PluginDatabase
 from km.plugins.secret_store import ciphertexts, key_file, sealing
-from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
 from km.plugins.secret_store.simple_crypto import SimpleCrypto
 from km.testing import open_plugin
 
@@ -225,8 +225,9 @@ def test_those_who_store_one_secret_at_once_do_not_get_into_each_others_way(open
 
 def test_processes_that_start_at_once_on_a_new_database_all_start(folder):
     with ThreadPoolExecutor(8) as threads:
-        opened = list(threads.map(lambda _: CiphertextDatabase(
-            f'sqlite:///{folder}/new.sqlite', max_connections=5, seconds=20), range(8)))
+        opened = list(threads.map(lambda _: PluginDatabase(
+            f'sqlite:///{folder}/new.sqlite', ciphertexts.TABLES, name='secret store',
+            max_connections=5, seconds=20), range(8)))
     for database in opened:
         assert database.all(ciphertexts.PAYLOADS.find, secret_id='x') == []
         database.close()

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from km.interfaces import CannotOpen, NotFound, StoredSecret, StoreRequest, Unavailable
+from km.plugins.database import PluginDatabase
 from km.plugins.secret_store import key_file, sealing
-from km.plugins.secret_store.ciphertext_database import CiphertextDatabase
 from km.plugins.secret_store.simple_crypto import SimpleCrypto
 from km.testing import open_plugin
 
@@ -169,7 +169,7 @@ def test_a_reader_between_two_steps_of_a_rekey_reads_again(processes, monkeypatc
     stored = kept(here)
     here.close()
     here.open()  # it remembers no key
-    one = CiphertextDatabase.one
+    one = PluginDatabase.one
     steps = itertools.count()
 
     def rekeyed_meanwhile(database, *asked, **values):
@@ -180,7 +180,7 @@ def test_a_reader_between_two_steps_of_a_rekey_reads_again(processes, monkeypatc
             assert there.destroy_project_keys('alpha', newest=False) == 1
         return row
 
-    monkeypatch.setattr(CiphertextDatabase, 'one', rekeyed_meanwhile)
+    monkeypatch.setattr(PluginDatabase, 'one', rekeyed_meanwhile)
     assert here.retrieve(stored) == b'a payload'
 
 
@@ -209,7 +209,7 @@ class Killed(BaseException):
 def test_a_rotation_that_is_killed_before_or_after_any_statement_is_repeated(processes, monkeypatch):
     here, there = processes
     secrets = [kept(here, b'%d' % number) for number in range(3)]
-    done = {name: getattr(CiphertextDatabase, name) for name in ('one', 'all', 'run')}
+    done = {name: getattr(PluginDatabase, name) for name in ('one', 'all', 'run')}
 
     def rotation():
         here.new_project_key('alpha')
@@ -232,7 +232,7 @@ def test_a_rotation_that_is_killed_before_or_after_any_statement_is_repeated(pro
             return call
 
         for name in done:
-            monkeypatch.setattr(CiphertextDatabase, name, dying(name))
+            monkeypatch.setattr(PluginDatabase, name, dying(name))
 
     completed = 0
     for step, after in itertools.product(range(20), (False, True)):
@@ -243,7 +243,7 @@ def test_a_rotation_that_is_killed_before_or_after_any_statement_is_repeated(pro
         except Killed:
             pass
         for name, function in done.items():
-            monkeypatch.setattr(CiphertextDatabase, name, function)
+            monkeypatch.setattr(PluginDatabase, name, function)
         assert [there.retrieve(stored) for stored in secrets] == [b'0', b'1', b'2']
         rotation()
         assert [there.retrieve(stored) for stored in secrets] == [b'0', b'1', b'2']

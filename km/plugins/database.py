@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ciphertext database of an ``EnvelopeStore``, as one process has it: durable, and never waited for
-longer than the operator says.
+"""A database of a plugin's own, as one process has it: durable, and never waited for longer than the
+operator says.
 
-The engine commits each statement by itself.
+The engine commits each statement by itself, but for those within ``transaction``.
 """
 import contextlib
 import logging
 import select
 import sqlite3
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -24,22 +24,21 @@ from sqlalchemy.exc import (
 )
 
 from km.interfaces import Unavailable
-from km.plugins.secret_store import ciphertexts
 
 LOG = logging.getLogger(__name__)
 
 #: The age at which an idle connection is replaced: sooner than servers and firewalls forget it.
 _RECYCLE_SECONDS = 3600
 _BUSY_PAUSE_SECONDS = 0.01
-_CANNOT_REACH = 'The secret store cannot reach its database.'
 
 
-class CiphertextDatabase:
+class PluginDatabase:
     """The database of one process. All methods raise ``Unavailable`` when it does not answer in time."""
 
-    def __init__(self, url: str, *, max_connections: int, seconds: int):
+    def __init__(self, url: str, tables: sa.MetaData, *, name: str, max_connections: int, seconds: int):
         """Connect, and create the tables that are not there.
 
+        :param name: whose it is, for sentences, such as ``secret store``.
         :param seconds: how long to wait for a connection, and for each statement.
         :raises sqlalchemy.exc.ArgumentError: ``url`` is no database URL.
         :raises Unavailable: the database does not answer.
@@ -51,11 +50,15 @@ class CiphertextDatabase:
         _keep_deadlines(self.engine, seconds)
         try:
             self.engine.connect().close()  # one attempt, before those that may be repeated
-            _create_tables(self.engine)
+            _create_tables(self.engine, tables)
         except DBAPIError as error:
             self.engine.dispose()
-            raise Unavailable(f'The ciphertext database does not answer ({error.orig}).') from None
-        event.listen(self.engine, 'handle_error', _unavailable)
+            raise Unavailable(f'The database of the {name} does not answer ({error.orig}).') from None
+        event.listen(self.engine, 'handle_error', self._unavailable)
+        self._name = name
+        self._transactions = self.engine.execution_options(
+            isolation_level='SERIALIZABLE' if self.engine.dialect.name == 'sqlite'
+            else 'READ COMMITTED')
 
     def one(self, statement: Any, **values: Any) -> sa.Row | None:
         """The first row."""
@@ -72,24 +75,39 @@ class CiphertextDatabase:
         with self._connected() as connection:
             return connection.execute(statement, values).rowcount
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A connection whose statements are committed together at the end of the block, or not at all.
+
+        What the database undid, because of somebody else's transaction, is ``Unavailable`` too.
+        """
+        with self._connected(self._transactions) as connection, connection.begin():
+            yield connection
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
-    def _connected(self) -> sa.Connection:
+    def _connected(self, engine: sa.Engine | None = None) -> sa.Connection:
         try:
-            return self.engine.connect()
+            return (engine or self.engine).connect()
         except sa.exc.TimeoutError:
-            LOG.warning('All connections to the ciphertext database are in use.')
-            raise Unavailable('All connections of the secret store are in use.') from None
+            LOG.warning('All connections to the database of the %s are in use.', self._name)
+            raise Unavailable(f'All connections of the {self._name} are in use.') from None
+
+    def _unavailable(self, context: Any) -> None:
+        if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
+                context.sqlalchemy_exception, IntegrityError | ProgrammingError):
+            LOG.warning('The database of the %s failed: %s', self._name, context.original_exception)
+            raise Unavailable(f'The {self._name} cannot reach its database.') from None
 
 
-def _create_tables(engine: sa.Engine) -> None:
+def _create_tables(engine: sa.Engine, tables: sa.MetaData) -> None:
     """Create what is not there. Each failure may be another process that was faster with one table."""
-    for _ in ciphertexts.TABLES.sorted_tables:
+    for _ in tables.sorted_tables:
         with contextlib.suppress(IntegrityError, ProgrammingError, OperationalError):
-            return ciphertexts.TABLES.create_all(engine)
-    return ciphertexts.TABLES.create_all(engine)
+            return tables.create_all(engine)
+    return tables.create_all(engine)
 
 
 def _keep_deadlines(engine: sa.Engine, seconds: int) -> None:
@@ -179,10 +197,3 @@ def _refuse_dead(connection: Any, _record: Any, _proxy: Any) -> None:
     idle.register(getattr(connection, '_sock', connection), select.POLLIN)  # PyMySQL's, or psycopg's
     if idle.poll(0):
         raise DisconnectionError
-
-
-def _unavailable(context: Any) -> None:
-    if isinstance(context.sqlalchemy_exception, DBAPIError) and not isinstance(
-            context.sqlalchemy_exception, IntegrityError | ProgrammingError):
-        LOG.warning('The ciphertext database failed: %s', context.original_exception)
-        raise Unavailable(_CANNOT_REACH) from None
