@@ -6,6 +6,6 @@ start; ``key_generator``, ``signing_store`` and ``key_rotation`` go on from ther
 km's source shows them at work.
 """
 from km.testing.memory_key_store import MemoryKeyStore
-from km.testing.plugins import MemoryStore, open_plugin
+from km.testing.plugins import MemoryStore, open_authority, open_plugin
 
-__all__ = ['MemoryKeyStore', 'MemoryStore', 'open_plugin']
+__all__ = ['MemoryKeyStore', 'MemoryStore', 'open_authority', 'open_plugin']

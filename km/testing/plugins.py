@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from oslo_config import cfg
 
 from km.interfaces import (
+    CertificateAuthority,
     Inventory,
     Kept,
     NotFound,
@@ -18,27 +19,39 @@ from km.interfaces import (
 )
 
 AnyPlugin = TypeVar('AnyPlugin', bound=Plugin)
+AnAuthority = TypeVar('AnAuthority', bound=CertificateAuthority)
 
 
-def open_plugin(plugin: type[AnyPlugin], *, given: Mapping[str, Any] | None = None,
-                **settings: Any) -> AnyPlugin:
+def open_plugin(plugin: type[AnyPlugin], **settings: Any) -> AnyPlugin:
     """An open instance of ``plugin``, with ``settings`` for its options and defaults for the rest.
 
-    :param given: what km gives one of its kind before it is opened, by attribute, such as the
-        ``key_stores`` of a certificate authority.
     :raises KmError: as its ``open`` does.
     """
+    made = _made(plugin, settings)
+    made.open()
+    return made
+
+
+def open_authority(plugin: type[AnAuthority], *, key_stores: Mapping[str, Any] | None = None,
+                   responders: Mapping[str, Any] | None = None, **settings: Any) -> AnAuthority:
+    """The same for a certificate authority, which gets these stores and responders.
+
+    :raises KmError: as its ``open`` does.
+    """
+    made = _made(plugin, settings)
+    made.key_stores, made.responders = key_stores or {}, responders or {}
+    made.open()
+    return made
+
+
+def _made(plugin: type[AnyPlugin], settings: Mapping[str, Any]) -> AnyPlugin:
     conf = cfg.ConfigOpts()
     conf.register_group(cfg.OptGroup('plugin'))
     conf.register_opts(plugin.options, group='plugin')
     for name, value in settings.items():
         conf.set_override(name, value, group='plugin')
     conf([])
-    made = plugin('plugin', conf.plugin)
-    for name, value in (given or {}).items():
-        setattr(made, name, value)
-    made.open()
-    return made
+    return plugin('plugin', conf.plugin)
 
 
 class MemoryStore(SecretStore, Inventory):

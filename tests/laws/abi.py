@@ -33,6 +33,7 @@ def described() -> str:
     lines += one('WrappedKey', envelope.WrappedKey)
     lines += ['', '# km.testing']
     lines += one('MemoryStore', testing.MemoryStore, only=('payloads',))
+    lines += one('open_authority', testing.open_authority)
     lines += one('open_plugin', testing.open_plugin)
     for name, suite in sorted(suites().items()):
         lines += contract_suite(name, suite)
