@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of certificates stand on: other people's servers, started when a test needs them."""
+import pytest
+
+from tests.functional.certificates.acme2certifier_venv import acme2certifier_venv as new_venv
+
+
+@pytest.fixture(scope='session')
+def acme2certifier_venv(tmp_path_factory):
+    """The python of an environment that has acme2certifier."""
+    return new_venv(tmp_path_factory.mktemp('acme2certifier'))
