@@ -15,8 +15,16 @@ Text = sa.String(255).with_variant(
     mysql.VARCHAR(255, collation='utf8mb4_nopad_bin'), 'mysql', 'mariadb')
 Id = sa.String(36)
 
-#: The states of a secret. Only an active one exists for clients.
-STORING, ACTIVE, DELETING = 'STORING', 'ACTIVE', 'DELETING'
+
+def ascii_text(length: int) -> sa.types.TypeEngine:
+    """Text of ASCII letters alone. A row of MariaDB could not hold enough of the other kind."""
+    return sa.String(length).with_variant(
+        mysql.VARCHAR(length, charset='ascii', collation='ascii_bin'), 'mysql', 'mariadb')
+
+
+#: The states of a secret. Only an active one exists for clients; one that is held is kept for an order
+#: that is not fulfilled yet.
+STORING, ACTIVE, DELETING, HELD = 'STORING', 'ACTIVE', 'DELETING', 'HELD'
 
 #: The states of an order, beside ``ACTIVE``: still to be fulfilled, and given up.
 PENDING, ERROR = 'PENDING', 'ERROR'
@@ -218,4 +226,139 @@ MESSAGES = sa.Table(
     Column('number', sa.String(32), primary_key=True),
     Column('until', Time, nullable=False),
     sa.Index(None, 'until'),
+)
+
+#: Who issues certificates: those that plugins say they are, and the subordinates that projects had
+#: made. ``plugin_name`` is the operator's name of the plugin, ``plugin_ca_id`` the plugin's of the
+#: authority. ``expiration`` is when the description was to be asked for anew, ``not_after`` when its
+#: certificate ends. ``is_global_preferred`` is true for one and null for all others. What signs is
+#: public: no payload.
+AUTHORITIES = sa.Table(
+    'authorities', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('plugin_name', Text, nullable=False),
+    Column('plugin_ca_id', Text, nullable=False),
+    Column('name', Text, nullable=False),
+    Column('description', sa.String(1024), nullable=False),
+    Column('status', sa.String(16), nullable=False),
+    Column('parent_id', Id),
+    Column('project_id', Text),
+    Column('creator_id', Text),
+    Column('certificate', ascii_text(16384)),
+    Column('chain', ascii_text(32768)),
+    Column('not_after', Time),
+    Column('expiration', Time),
+    Column('is_global_preferred', sa.Boolean, unique=True),
+    Column('intent', sa.String(32)),
+    Column('intent_at', Time),
+    Column('created', Time, nullable=False),
+    Column('updated', Time, nullable=False),
+    sa.UniqueConstraint('plugin_name', 'plugin_ca_id'),
+    sa.Index(None, 'project_id', 'created', 'id'),
+    sa.Index(None, 'intent_at'),
+)
+
+#: The authorities that a project has chosen. ``is_preferred`` is true for one and null for its others.
+PROJECT_AUTHORITIES = sa.Table(
+    'project_authorities', METADATA,
+    Column('project_id', Text, primary_key=True),
+    Column('authority_id', Id, sa.ForeignKey('authorities.id', ondelete='CASCADE'), primary_key=True),
+    Column('is_preferred', sa.Boolean),
+    Column('created', Time, nullable=False),
+    sa.UniqueConstraint('project_id', 'is_preferred'),
+    sa.Index(None, 'authority_id'),
+)
+
+#: How far an order of a certificate is, beside its row in ``orders``. ``step`` is what is to be done
+#: next. ``csr`` is PEM; ``reference`` what the authority needs to go on. ``issuing`` counts the times
+#: that it was asked to issue. ``key_id`` is the secret with the private key; the order has made it if
+#: ``holds_key``, and then it is held until the order is fulfilled. ``renews`` is the certificate that
+#: this one replaces. ``renew_percent`` of its lifetime is when the new one is to be renewed; null is
+#: never.
+CERTIFICATE_ORDERS = sa.Table(
+    'certificate_orders', METADATA,
+    Column('order_id', Id, sa.ForeignKey('orders.id', ondelete='CASCADE'), primary_key=True),
+    Column('authority_id', Id, nullable=False),
+    Column('request_type', sa.String(16), nullable=False),
+    Column('profile', Text),
+    Column('step', sa.String(16), nullable=False),
+    Column('csr', ascii_text(24576)),
+    Column('reference', sa.String(4096)),
+    Column('issuing', sa.Integer, nullable=False),
+    Column('key_id', Id),
+    Column('passphrase_id', Id),
+    Column('holds_key', sa.Boolean, nullable=False),
+    Column('not_after', Time),
+    Column('give_up_at', Time, nullable=False),
+    Column('renews', Id),
+    Column('renew_percent', sa.Integer),
+    Column('renew_key', sa.Boolean, nullable=False),
+    sa.Index(None, 'authority_id'),
+)
+
+#: What was issued. Each is a version of what its container has; ``is_current`` is true for the one
+#: that is in there and null for those before. ``certificate_id`` and its like are secrets.
+#: ``renew_at`` is when to look whether to renew it, ``renewal`` the order that does; ``warned_days``
+#: the last notice of its end that was given. What is asked to be revoked is due at ``revoke_at`` until
+#: ``revoked`` says when it was.
+CERTIFICATES = sa.Table(
+    'certificates', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('project_id', Text, nullable=False),
+    Column('creator_id', Text),
+    Column('order_id', Id, nullable=False, unique=True),
+    Column('container_id', Id, nullable=False),
+    Column('authority_id', Id, nullable=False),
+    Column('profile', Text),
+    Column('version', sa.Integer, nullable=False),
+    Column('is_current', sa.Boolean),
+    Column('serial', ascii_text(64), nullable=False),
+    Column('subject', sa.String(1024), nullable=False),
+    Column('issuer', sa.String(1024), nullable=False),
+    Column('names', sa.String(4096), nullable=False),
+    Column('fingerprint', ascii_text(64), nullable=False),
+    Column('not_before', Time, nullable=False),
+    Column('not_after', Time, nullable=False),
+    Column('certificate_id', Id, nullable=False),
+    Column('intermediates_id', Id),
+    Column('private_key_id', Id),
+    Column('passphrase_id', Id),
+    Column('renew_percent', sa.Integer),
+    Column('renew_key', sa.Boolean, nullable=False),
+    Column('renew_at', Time),
+    Column('renewal', Id),
+    Column('renewal_failures', sa.Integer, nullable=False),
+    Column('warned_days', sa.Integer),
+    Column('revocation_reason', sa.String(32)),
+    Column('revocation_asked', Time),
+    Column('invalidity_date', Time),
+    Column('revoke_at', Time),
+    Column('revoked', Time),
+    Column('created', Time, nullable=False),
+    Column('updated', Time, nullable=False),
+    sa.UniqueConstraint('container_id', 'version'),
+    sa.UniqueConstraint('container_id', 'is_current'),
+    sa.Index(None, 'project_id', 'created', 'id'),
+    sa.Index(None, 'is_current', 'not_after'),
+    sa.Index(None, 'renew_at'),
+    sa.Index(None, 'revoke_at'),
+    sa.Index(None, 'authority_id'),
+)
+
+#: What notifiers are still to be told, a row for each of them. ``event_id`` is the same for all.
+EVENTS = sa.Table(
+    'events', METADATA,
+    Column('id', Id, primary_key=True),
+    Column('event_id', Id, nullable=False),
+    Column('notifier', Text, nullable=False),
+    Column('kind', sa.String(64), nullable=False),
+    Column('project_id', Text, nullable=False),
+    Column('resource_type', sa.String(16), nullable=False),
+    Column('resource_id', Id, nullable=False),
+    Column('details', sa.String(2048), nullable=False),
+    Column('occurred', Time, nullable=False),
+    Column('due', Time, nullable=False),
+    Column('attempts', sa.Integer, nullable=False),
+    sa.Index(None, 'due'),
+    sa.Index(None, 'project_id'),
 )

@@ -34,7 +34,7 @@ def test_the_database_is_checked_upgraded_and_told(manage_km, capsys):
     assert manage_km('db', 'upgrade') == 0
     assert manage_km('db', 'check') == 0
     assert manage_km('db', 'current') == 0
-    assert capsys.readouterr().out.splitlines()[-1] == '0004'
+    assert capsys.readouterr().out.splitlines()[-1] == '0005'
 
 
 def test_plugins_are_listed_with_package_name_and_state(manage_km, folder, capsys):
