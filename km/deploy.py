@@ -97,7 +97,8 @@ class _House:
             statement=self.database.statement, transaction=self.database.transaction,
             clock=self.clock, intent_timeout=timedelta(seconds=options.intent_timeout_seconds),
             quotas=dict(self.conf.quotas), orders=self.conf.orders,
-            transport_keys=self.conf.transport_keys, cast=self.worker.cast)
+            certificates=self.conf.certificates, transport_keys=self.conf.transport_keys,
+            authorities=self.registry.authorities, cast=self.worker.cast, remind=self._remind)
         stores.announce(self.context, self.registry.secret_store_plugins)
         self.sweeper = Sweeper(self.context, options.sweep_seconds)
         if self.metrics:
@@ -105,6 +106,9 @@ class _House:
                 store.observe = self.metrics.observe_store
         if self.transport.in_process:
             self.transport.serve(Dispatcher(self.context).handle)
+
+    def _remind(self, at: datetime) -> None:
+        self.sweeper.remind(at)
 
     def close(self) -> None:
         """Let what is under way finish, then give everything back."""

@@ -9,20 +9,28 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 from stevedore.named import NamedExtensionManager
 
 from km.conf import plugins
-from km.errors import Misconfigured
+from km.errors import KmError, Misconfigured
+from km.hosting.authority import HostedAuthority
+from km.hosting.guest import Guest
+from km.hosting.responder import HostedResponder
 from km.hosting.store import HostedStore
-from km.interfaces import Plugin, RpcTransport, SecretStore
+from km.interfaces import CertificateAuthority, ChallengeResponder, Plugin, RpcTransport, SecretStore
 
 LOG = logging.getLogger(__name__)
 
-#: Each kind of plugin: its name in INI sections, and the interface its classes must subclass.
-KINDS: dict[str, type[Plugin]] = {'secret_store': SecretStore, 'rpc_transport': RpcTransport}
+#: Each kind of plugin: its name in INI sections, and the interface its classes must subclass. Those come
+#: first that others stand on.
+KINDS: dict[str, type[Plugin]] = {
+    'rpc_transport': RpcTransport, 'secret_store': SecretStore,
+    'challenge_responder': ChallengeResponder, 'certificate_authority': CertificateAuthority}
+
+AGuest = TypeVar('AGuest', bound=Guest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,8 @@ class Installed:
 class Registry:
     """The plugins an operator enabled, open.
 
-    ``secret_stores`` maps the operator's names to stores; ``default_store`` is one of the names.
+    ``secret_stores``, ``responders`` and ``authorities`` map the operator's names to plugins;
+    ``default_store`` is one of the names.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, *, works: bool | None = None):
@@ -57,19 +66,21 @@ class Registry:
         if works is None:
             works = bool(conf.secret_store.enabled)
         self.works = works or self.transport.in_process
-        self.secret_stores = {
-            name: self._host(conf, name) for name in conf.secret_store.enabled if self.works}
+        self.secret_stores = self._hosted(conf, 'secret_store', HostedStore)
         self.default_store = conf.secret_store.default
         if self.works and self.default_store not in self.secret_stores:
             raise Misconfigured(f"[secret_store] default: '{self.default_store}' is not among "
                                 f"enabled = {', '.join(self.secret_stores)}.")
+        self.responders = self._hosted(conf, 'challenge_responder', HostedResponder)
+        self.authorities = self._hosted(conf, 'certificate_authority', HostedAuthority)
+        self._equip()
 
     def open(self) -> None:
         """Open every plugin; if one fails, those before it are closed again.
 
         :raises Misconfigured, Unavailable: as the plugin says.
         """
-        opened: list[RpcTransport | HostedStore] = []
+        opened: list[RpcTransport | Guest] = []
         try:
             for plugin in self._all():
                 plugin.open()
@@ -81,30 +92,55 @@ class Registry:
 
     def close(self) -> None:
         """Close every plugin; one that fails to is logged and does not keep the others open."""
-        for plugin in self._all():
+        for plugin in reversed(self._all()):
             try:
                 plugin.close()
             except Exception:
                 LOG.exception('Plugin %s did not close.', plugin.name)
 
-    def instances_of(self, kind: str, plugin: str) -> dict[str, Plugin]:
-        """The enabled instances of an installed plugin, by the operator's names."""
-        return {name: made for (of, by, name), made in self._made.items() if (of, by) == (kind, plugin)}
+    def tried(self) -> Iterator[tuple[tuple[str, str, str], str | KmError]]:
+        """Open every plugin, ask how it is, and close it in the end.
+
+        :returns: of each its kind, plugin and the operator's name; and what it says, or why it fails.
+        """
+        opened: list[RpcTransport | Guest] = []
+        for made, plugin in zip(self._made, self._all(), strict=True):
+            try:
+                plugin.open_now() if isinstance(plugin, Guest) else plugin.open()
+                opened.append(plugin)
+                yield made, plugin.check()
+            except KmError as error:
+                yield made, error
+        for plugin in reversed(opened):
+            plugin.close()
 
     @property
     def secret_store_plugins(self) -> dict[str, str]:
         """The plugin of each secret store, by the operator's names."""
         return {name: plugin for kind, plugin, name in self._made if kind == 'secret_store'}
 
-    def _all(self) -> list[RpcTransport | HostedStore]:
-        return [self.transport, *self.secret_stores.values()]
+    def _all(self) -> list[RpcTransport | Guest]:
+        """In the order in which they were made: those first that others stand on."""
+        return [self.transport, *self.secret_stores.values(), *self.responders.values(),
+                *self.authorities.values()]
 
-    def _host(self, conf: cfg.ConfigOpts, name: str) -> HostedStore:
-        section = f'secret_store:{name}'
-        store = self._make(conf, 'secret_store', section, name)
-        told = _values(conf, section, plugins.STORE_INSTANCE_OPTIONS)
-        return HostedStore(store, plugin=told.plugin, required=told.required,
-                           seconds=told.call_timeout_seconds, most_calls=told.most_calls)
+    def _hosted(self, conf: cfg.ConfigOpts, kind: str, host: type[AGuest]) -> dict[str, AGuest]:
+        """The instances of one kind, by the operator's names; none where no work is done."""
+        hosted = {}
+        for name in conf[kind].enabled if self.works else ():
+            section = f'{kind}:{name}'
+            plugin = self._make(conf, kind, section, name)
+            told = _values(conf, section, plugins.HOSTED[kind])
+            hosted[name] = host(plugin, plugin=told.plugin, required=told.required,
+                                seconds=told.call_timeout_seconds, most_calls=told.most_calls)
+        return hosted
+
+    def _equip(self) -> None:
+        """Give the authorities what they may use of other plugins."""
+        key_stores = {name: able for name, store in self.secret_stores.items()
+                      if (able := store.key_store())}
+        for authority in self.authorities.values():
+            authority.guest.key_stores, authority.guest.responders = key_stores, self.responders
 
     def _make(self, conf: cfg.ConfigOpts, kind: str, section: str, name: str) -> Any:
         if section not in conf:
@@ -136,11 +172,11 @@ def installed() -> Iterator[Installed]:
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    """The options of every installed plugin, for oslo-config-generator; those of a secret store as if
+    """The options of every installed plugin, for oslo-config-generator; those of one that km hosts as if
     it were enabled under its own name."""
     there = [(found, _load(found.kind, found.name)) for found in installed() if not found.error]
-    return [(f'{found.kind}:{found.name}', [*plugins.STORE_INSTANCE_OPTIONS, *plugin.options])
-            for found, plugin in there if found.kind == 'secret_store'] + [
+    return [(f'{found.kind}:{found.name}', [*plugins.HOSTED[found.kind], *plugin.options])
+            for found, plugin in there if found.kind in plugins.HOSTED] + [
         section for found, plugin in there if found.kind == 'rpc_transport'
         for section in ((found.kind, list(plugin.options)),
                         *((name, list(of)) for name, of in plugin.foreign_options.items()))]

@@ -56,16 +56,8 @@ class Checks(upgradecheck.UpgradeCommands):
 
     @_checked
     def _plugins(self) -> Result | None:
-        house = registry.Registry(self._conf)
-        failures = []
-        for found in registry.installed():
-            for plugin in house.instances_of(found.kind, found.name).values():
-                try:
-                    plugin.open()
-                    plugin.check()
-                    plugin.close()
-                except KmError as error:
-                    failures.append(error.sentence)
+        failures = [state.sentence for _, state in registry.Registry(self._conf).tried()
+                    if isinstance(state, KmError)]
         return Result(Code.FAILURE, ' '.join(failures)) if failures else None
 
     @_checked

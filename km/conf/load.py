@@ -14,6 +14,7 @@ from oslo_policy import opts as policy
 from km.conf import (
     api,
     audit,
+    certificates,
     database,
     keystone_notifications,
     metrics,
@@ -31,6 +32,7 @@ MAX_REQUEST_BODY_BYTES = 25000
 _GROUPS = (
     (api.GROUP, api.OPTIONS),
     (audit.GROUP, audit.OPTIONS),
+    (certificates.GROUP, certificates.OPTIONS),
     (database.GROUP, database.OPTIONS),
     (keystone_notifications.GROUP, keystone_notifications.OPTIONS),
     (metrics.GROUP, metrics.OPTIONS),
@@ -40,6 +42,8 @@ _GROUPS = (
     (worker.GROUP, worker.OPTIONS),
     (plugins.SECRET_STORE_GROUP, plugins.SECRET_STORE_OPTIONS),
     (plugins.RPC_TRANSPORT_GROUP, plugins.RPC_TRANSPORT_OPTIONS),
+    (plugins.CERTIFICATE_AUTHORITY_GROUP, plugins.CERTIFICATE_AUTHORITY_OPTIONS),
+    (plugins.CHALLENGE_RESPONDER_GROUP, plugins.CHALLENGE_RESPONDER_OPTIONS),
 )
 
 

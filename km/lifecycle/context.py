@@ -4,7 +4,7 @@ import functools
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 
@@ -12,6 +12,7 @@ from oslo_config import cfg
 from sqlalchemy import Connection
 
 from km.errors import Invalid
+from km.hosting.authority import HostedAuthority
 from km.hosting.store import HostedStore
 from km.identity import Identity
 
@@ -49,13 +50,17 @@ class Context:
 
     :param stores: open secret stores by the operator's names.
     :param default_store: the one that new secrets go to.
+    :param authorities: open plugins of certificate authorities by the operator's names.
     :param statement: opens a connection that commits each statement by itself.
     :param transaction: opens a connection that commits at the end, or not at all.
     :param intent_timeout: how long work on a store may take before its process counts as dead.
     :param quotas: what a project may have of each thing where nothing else was said; -1 is no limit.
     :param orders: the ``[orders]`` section.
+    :param certificates: the ``[certificates]`` section.
     :param transport_keys: the ``[transport_keys]`` section.
     :param cast: has a task run at some time, maybe elsewhere; only ever called after commit.
+    :param remind: has this process look for what is due again at that time; the sweep does so anyway,
+        later perhaps.
     :param clock: tells the time, UTC without a zone.
     :param identity: who asked; nobody when km itself tidies up.
     """
@@ -67,9 +72,12 @@ class Context:
     intent_timeout: timedelta
     quotas: Mapping[str, int]
     orders: cfg.ConfigOpts.GroupAttr
+    certificates: cfg.ConfigOpts.GroupAttr
     transport_keys: cfg.ConfigOpts.GroupAttr
     cast: Callable[..., None]
     clock: Callable[[], datetime]
+    authorities: Mapping[str, HostedAuthority] = field(default_factory=dict)
+    remind: Callable[[datetime], None] = lambda _at: None
     identity: Identity = NOBODY
 
 

@@ -50,6 +50,15 @@ def sweep(ctx: Context) -> Swept:
     _end_abandoned(ctx, swept, secret_rows, _end_secret)
     _end_abandoned(ctx, swept, key_rows, transport_keys.erase)
     _renew_transport_key(ctx, swept)
+    return _do_what_is_due(ctx, swept)
+
+
+def do_what_is_due(ctx: Context) -> Swept:
+    """What of a sweep cannot wait for the next one: orders whose time has come."""
+    return _do_what_is_due(ctx, Swept())
+
+
+def _do_what_is_due(ctx: Context, swept: Swept) -> Swept:
     while orders.process_next(ctx):
         swept.ordered += 1
     return swept

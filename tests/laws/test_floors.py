@@ -16,6 +16,7 @@ FLOORS = {
     'identity':   set(),
     'interfaces': {'errors'},
     'conf':       {'errors'},
+    'certificates': {'errors'},
     'db':         {'errors'},
     # What is public for plugins of every kind: a database of one's own, a key that a store signs with.
     'plugins':    {'interfaces', 'plugins.database', 'plugins.signer'},
@@ -23,11 +24,12 @@ FLOORS = {
     'hosting':    {'interfaces', 'errors'},
     'registry':   {'hosting', 'interfaces', 'conf', 'errors'},
     'acl':        {'db'} | GROUND,
-    'lifecycle':  {'hosting', 'registry', 'db', 'acl', 'interfaces'} | GROUND,
+    'lifecycle':  {'hosting', 'registry', 'db', 'acl', 'interfaces', 'certificates'} | GROUND,
     # It shares PKCS#11 libraries with km's own stores: a process can load one only once.
     'barbican':   {'lifecycle', 'hosting', 'db', 'errors', 'plugins.secret_store.cryptoki'},
     'worker':     {'lifecycle', 'acl', 'keystone', 'interfaces'} | GROUND,
-    'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces'} | GROUND,
+    'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces',
+                   'certificates'} | GROUND,
 }
 # How a key file is read is the same for a store's keys and for those of messages.
 FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'hosting', 'registry', 'db', 'acl', 'keystone',

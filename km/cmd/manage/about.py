@@ -11,25 +11,21 @@ from km.errors import KmError
 
 def plugins(asked, conf) -> int:
     """List installed plugins, their packages, whether they are enabled, and how they are."""
-    house = registry.Registry(conf())
+    tried = list(registry.Registry(conf()).tried())
     rows = [('KIND', 'PLUGIN', 'PACKAGE', 'ENABLED AS', 'STATE')]
-    failed = False
     for found in registry.installed():
-        instances = house.instances_of(found.kind, found.name)
-        if not instances:
-            rows.append((found.kind, found.name, found.package, '-', found.error or 'not enabled'))
-        for name, plugin in instances.items():
-            try:
-                plugin.open()
-                state = plugin.check()
-                plugin.close()
-            except KmError as error:
-                state, failed = f'FAILED: {error.sentence}', True
-            rows.append((found.kind, found.name, found.package, name, state))
+        instances = [(name, state) for (*made, name), state in tried
+                     if made == [found.kind, found.name]]
+        rows += [(found.kind, found.name, found.package, name, _told(state))
+                 for name, state in instances or [('-', found.error or 'not enabled')]]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print('  '.join(cell.ljust(width) for cell, width in zip(row, (*widths, 0), strict=True)))
-    return int(failed)
+    return int(any(isinstance(state, KmError) for _, state in tried))
+
+
+def _told(state: str | KmError) -> str:
+    return f'FAILED: {state.sentence}' if isinstance(state, KmError) else state
 
 
 def print_openapi(asked, conf) -> None:

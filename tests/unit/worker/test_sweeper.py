@@ -32,5 +32,20 @@ def test_a_sweep_that_fails_is_logged_and_the_next_one_comes(caplog):
     sweeper.stop()
 
 
+def test_what_it_is_reminded_of_is_done_before_the_next_sweep(house, ann, clock):
+    order = {'type': 'asymmetric', 'meta': {'algorithm': 'rsa', 'bit_length': 2048}}
+    sweeper = Sweeper(house.context, seconds=60)
+    sweeper.start()
+    with house.database.statement() as connection:
+        wait_until(lambda: not connection.exec_driver_sql('SELECT id FROM orders').all())
+        time.sleep(0.05)  # the first sweep is over
+        ref = ann.post('/v1/orders', order).json['order_ref']
+        connection.exec_driver_sql(
+            "UPDATE orders SET status = 'PENDING', container_id = NULL, lease_until = '2000-01-01'")
+        sweeper.remind(clock())
+        wait_until(lambda: ann.get(ref.removeprefix('http://km.test:9311')).json['status'] == 'ACTIVE')
+    sweeper.stop()
+
+
 def test_a_sweeper_that_never_began_stops_at_once():
     Sweeper(context=None, seconds=60).stop()

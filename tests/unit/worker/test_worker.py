@@ -26,8 +26,8 @@ def transport():
 def dispatcher(clock):
     return Dispatcher(Context(
         stores={}, default_store='', statement=None, transaction=None,
-        intent_timeout=timedelta(minutes=10), quotas={}, orders=None, transport_keys=None,
-        cast=None, clock=clock))
+        intent_timeout=timedelta(minutes=10), quotas={}, orders=None, certificates=None,
+        transport_keys=None, cast=None, clock=clock))
 
 
 @pytest.fixture
