@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CA that km asks: how EJBCA spells its name, its certificates, and its CRL."""
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from km.plugins.certificate_authority.ejbca import encodings, failures
+from km.plugins.certificate_authority.ejbca.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Ca:
+    """A CA of EJBCA's.
+
+    :param subject_dn: its subject in EJBCA's own spelling, which paths need to the letter.
+    """
+
+    name: str
+    subject_dn: str
+
+
+def find(connection: Connection, name: str) -> Ca:
+    """A CA by its name.
+
+    :raises NoAnswer: there is none that km may use.
+    """
+    listed = connection.ask('GET', 'v1', 'ca').fields().get('certificate_authorities')
+    if not isinstance(listed, list):
+        raise connection.not_ejbca()
+    for told in listed:
+        if isinstance(told, dict) and told.get('name') == name:
+            subject_dn = told.get('subject_dn')
+            if isinstance(subject_dn, str) and subject_dn:
+                return Ca(name, subject_dn)
+    raise connection.no_answer(failures.NO_SUCH_CA)
+
+
+def certificates(connection: Connection, ca: Ca) -> tuple[x509.Certificate, ...]:
+    """The certificate of a CA and those above it, in whatever order.
+
+    :raises NoAnswer: EJBCA has none for km.
+    """
+    answer = connection.ask('GET', 'v1', 'ca', ca.subject_dn, 'certificate', 'download')
+    if answer.status != 200:
+        raise connection.no_answer(failures.with_message(failures.NO_SUCH_CA[:-1], answer.message))
+    try:
+        return encodings.certificates(answer.content)
+    except ValueError:
+        raise connection.not_ejbca() from None
+
+
+def crl(connection: Connection, ca: Ca) -> x509.CertificateRevocationList | None:
+    """The newest complete CRL of a CA; None if it has none yet.
+
+    :raises NoAnswer: EJBCA says nothing of it.
+    """
+    answer = connection.ask('GET', 'v1', 'ca', ca.subject_dn, 'getLatestCrl',
+                            query={'deltaCrl': 'false', 'crlPartitionIndex': '0'})
+    if answer.status == 404:
+        return None
+    try:
+        return x509.load_der_x509_crl(encodings.der(answer.fields().get('crl')))
+    except ValueError:
+        raise connection.not_ejbca() from None

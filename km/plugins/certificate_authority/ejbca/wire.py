@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One HTTP call, and no more than one: it is not made again, follows nothing, and ends in time."""
+import time
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+
+from km.plugins.certificate_authority.ejbca import failures
+
+_CONNECTIONS = 8
+_READ_AT_ONCE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    :param content: the body as it was sent.
+    """
+
+    status: int
+    content: bytes
+
+
+def session(ca_file: str, certificate: tuple[str, str] | None) -> requests.Session:
+    """A session that trusts this file alone, and takes nothing from the environment: no proxy, no
+    password file. Files that are renewed are used for the next connection.
+
+    :param certificate: the files of a client's certificate and its key.
+    """
+    made = requests.Session()
+    made.trust_env = False
+    made.verify, made.cert = ca_file, certificate
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    made.mount('https://', requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
+    made.headers.update({'Accept': 'application/json', 'Accept-Encoding': 'identity'})
+    return made
+
+
+def send(session: requests.Session, request: requests.Request, *, name: str, seconds: float,
+         most_bytes: int) -> Reply:
+    """Send a request.
+
+    :param name: the operator's of the plugin, for the log.
+    :param seconds: how long it may take.
+    :param most_bytes: the longest body that is read.
+    :raises NoAnswer: nothing came, or not in time, or too much. What was asked may have been done.
+    """
+    until = time.monotonic() + seconds
+    try:
+        with session.send(session.prepare_request(request), timeout=seconds, stream=True,
+                          allow_redirects=False, verify=session.verify, cert=session.cert,
+                          proxies={}) as response:
+            return Reply(response.status_code, _body(response.raw, until, most_bytes))
+    except _TooLong:
+        why = failures.TOO_LONG
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        why = _why(error)
+    raise failures.no_answer(name, why)
+
+
+class _TooLong(Exception):
+    """More came than is read."""
+
+
+def _body(raw: Any, until: float, most_bytes: int) -> bytes:
+    body = bytearray()
+    # Not read(), which waits for so many bytes however slowly they drip.
+    while some := raw.read1(_READ_AT_ONCE, decode_content=False):
+        body += some
+        if len(body) > most_bytes:
+            raise _TooLong
+        if time.monotonic() > until:
+            raise requests.Timeout
+    return bytes(body)
+
+
+def _why(error: Exception) -> str:
+    if in_tls := failures.in_tls(error):
+        return in_tls
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        return failures.TOO_SLOW
+    if 'NewConnectionError' in repr(error) or isinstance(error, FileNotFoundError):
+        return failures.NOTHING_LISTENS
+    return failures.HUNG_UP
