@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import verification
-from cryptography.x509.verification import VerificationError
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 _GENERAL_NAMES = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
+
+
+class Unverified(Exception):
+    """There is no way from a certificate to an anchor."""
 
 
 def unlike(order_csr: x509.CertificateSigningRequest, not_after: datetime | None,
@@ -23,8 +27,8 @@ def unlike(order_csr: x509.CertificateSigningRequest, not_after: datetime | None
     """
     ends = certificate.not_valid_after_utc.replace(tzinfo=None)
     if not_after is not None and ends > not_after:
-        return (f'EJBCA issued a certificate that ends at {ends:%Y-%m-%dT%H:%M:%SZ}, which is later than '
-                'was asked for.')
+        return (f'EJBCA issued a certificate that ends at {ends:%Y-%m-%dT%H:%M:%SZ}, which is later '
+                'than was asked for.')
     asked = _alternative_names(order_csr)
     common = _common_names(order_csr.subject)
     if not _alternative_names(certificate) <= asked | {('DNSName', name.lower()) for name in common}:
@@ -42,7 +46,7 @@ def path(certificate: x509.Certificate, between: Iterable[x509.Certificate],
     is for is not.
 
     :param between: those that may be between, in whatever order.
-    :raises VerificationError: there is no way to an anchor.
+    :raises Unverified: there is no way to an anchor.
     """
     authority = verification.ExtensionPolicy.permit_all().require_present(
         x509.BasicConstraints, verification.Criticality.AGNOSTIC, None,
@@ -50,7 +54,10 @@ def path(certificate: x509.Certificate, between: Iterable[x509.Certificate],
     verifier = verification.PolicyBuilder().store(verification.Store(list(anchors))).time(
         datetime.now(UTC)).extension_policies(
         ca_policy=authority, ee_policy=verification.ExtensionPolicy.permit_all()).build_client_verifier()
-    return tuple(verifier.verify(certificate, list(between)).chain[1:])
+    try:
+        return tuple(verifier.verify(certificate, list(between)).chain[1:])
+    except (verification.VerificationError, ValueError, UnsupportedAlgorithm):
+        raise Unverified from None
 
 
 def _require_signing(_policy: Any, _certificate: Any, usage: x509.KeyUsage | None) -> None:

@@ -38,7 +38,7 @@ class Delivery:
         # First, for a certificate that is not by this authority is not for km to revoke either.
         try:
             above = checking.path(certificate, chain, self._settings.anchors)
-        except (checking.VerificationError, ValueError, UnsupportedAlgorithm):
+        except checking.Unverified:
             raise self._connection.no_answer(_UNVERIFIED.format(
                 order=order.request.order_id, serial=encodings.serial(certificate))) from None
         problem = checking.unlike(order.csr, order.request.not_after, certificate)

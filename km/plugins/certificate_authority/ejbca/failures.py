@@ -16,21 +16,23 @@ SILENT = 'The certificate authority does not answer.'
 
 NOTHING_LISTENS = 'EJBCA cannot be reached.'
 TOO_SLOW = 'EJBCA did not answer within http_timeout_seconds.'
-HUNG_UP = ('EJBCA hung up in the middle of a call. If it does so always it wants a client certificate, or '
-           'another one.')
+HUNG_UP = ('EJBCA hung up in the middle of a call. If it does so always it wants a client certificate, '
+           'or another one.')
 NO_TRUST = 'The certificate of EJBCA is not one for this host by an authority in ca_file'
 WE_ARE_REFUSED = 'EJBCA refuses the TLS handshake; it may want a client certificate, or another one'
 TOO_LONG = 'The answer of EJBCA is longer than km reads.'
-REDIRECTS = 'EJBCA sends km elsewhere, and km does not follow: url must be the one of its REST interface.'
-FORBIDDEN = ('EJBCA lets km not do this: its REST protocol is off, or it does not know by what certificate '
-             'or token km comes, or the role of that lacks a right, or an end entity has another password')
+REDIRECTS = ('EJBCA sends km elsewhere, and km does not follow: url must be the one of its REST '
+             'interface.')
+FORBIDDEN = ('EJBCA does not let km do this: its REST protocol is off, or it does not know the certificate '
+             'or token that km shows, or the role of that lacks a right, or an end entity has another '
+             'password')
 NO_TOKEN = 'EJBCA does not take the token that token_url gave.'
 TOKEN_REFUSED = 'token_url gives km no token: client_id or client_secret_file may be wrong'
 TOKEN_SILENT = 'token_url does not answer, or not as OAuth 2.0 (RFC 6749, 5.1) says.'
 FAILED = 'EJBCA failed'
 NOT_EJBCA = 'What answers is not the REST interface of EJBCA; is url right?'
-NO_SUCH_CA = ('EJBCA shows km no authority of the name in certificate_authority: it is not there, or the '
-              'role of km may not use it.')
+NO_SUCH_CA = ('EJBCA shows km no authority of the name in certificate_authority: it is not there, or '
+              'the role of km may not use it.')
 NO_END_ENTITIES = ('EJBCA has no end entities in its REST interface: it is a Community Edition, or the '
                    'protocol is off. Then enrollment_mode must be single.')
 

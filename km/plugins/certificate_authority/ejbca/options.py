@@ -89,8 +89,8 @@ class EjbcaSettings:
         self.by_certificate = self._both('client_certificate_file', 'client_key_file')
         self.by_token = self._both('token_url', 'client_id', 'client_secret_file')
         if not self.by_certificate and not self.by_token:
-            self._wrong('client_certificate_file', 'set this and client_key_file, or token_url, client_id '
-                                                   'and client_secret_file')
+            self._wrong('client_certificate_file', 'set this and client_key_file, or token_url, '
+                                                   'client_id and client_secret_file')
         self.token_url = self._https('token_url') if self.by_token else None
         self.usual_profile = Profile(settings.certificate_profile, settings.end_entity_profile)
         self._profiles = {known: self._profile(known, names)

@@ -119,7 +119,7 @@ class Ejbca(CertificateAuthority):
             try:
                 if all(one.issuer != own.subject or one is own for one in told):
                     return (own, *checking.path(own, above, self._config.anchors))
-            except (checking.VerificationError, ValueError):
+            except checking.Unverified:
                 break
         raise self._connection.no_answer(
             'The certificate of the CA has no way that verifies to a certificate in anchors_file.')

@@ -84,7 +84,8 @@ class Revocation:
             raise Unavailable(WAITS, retry_after_seconds=self._settings.poll_seconds)
         if answer.status == 400:
             # Such as that people have been asked already. Nothing that km sent is at fault.
-            self._connection.no_answer(failures.with_message('EJBCA does not revoke now', answer.message))
+            self._connection.no_answer(
+                failures.with_message('EJBCA does not revoke now', answer.message))
             raise Unavailable(failures.SILENT, retry_after_seconds=self._settings.poll_seconds)
         raise Rejected(failures.with_message('EJBCA does not revoke this', answer.message))
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from km.plugins.certificate_authority.ejbca import encodings, failures
 from km.plugins.certificate_authority.ejbca.connection import Connection
@@ -27,7 +28,7 @@ def certificate(connection: Connection, username: str, csr: x509.CertificateSign
     try:
         certificates = [encodings.certificate(told['certificate']) for told in found]
         ours = [one for one in certificates if one.public_key() == csr.public_key()]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
         raise connection.not_ejbca() from None
     return min(ours, key=lambda one: (one.not_valid_before_utc, one.serial_number), default=None)
 
