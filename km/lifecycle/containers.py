@@ -9,7 +9,7 @@ from km.db import acls, consumers, containers, secrets
 from km.db.failures import retried
 from km.db.models import CONTAINER
 from km.errors import Conflict, NotFound
-from km.lifecycle import quotas
+from km.lifecycle import events, quotas
 from km.lifecycle.context import Context, task
 
 
@@ -35,6 +35,8 @@ def create(ctx: Context, *, name: str | None, container_type: str,
             creator_id=ctx.identity.user_id, name=name, type=container_type,
             created=now, updated=now)
         containers.add(connection, container_id, members)
+        events.add(ctx, connection, 'container.created', project_id=ctx.identity.project_id,
+                   resource_type=CONTAINER, resource_id=container_id)
     return container_id
 
 
@@ -82,9 +84,14 @@ def delete(ctx: Context, *, container_id: str) -> None:
     :raises NotFound: it is gone already.
     """
     with ctx.transaction() as connection:
+        told = events.wanted(ctx, 'container.deleted') and containers.get(
+            connection, container_id, reader=None)
         # First the row: who registers a consumer has it until that is there to be found.
         if not containers.delete(connection, container_id):
             raise _gone()
+        if told:
+            events.add(ctx, connection, 'container.deleted', project_id=told.project_id,
+                       resource_type=CONTAINER, resource_id=container_id)
         acls.forget(connection, CONTAINER, container_id)
         consumers.forget(connection, CONTAINER, container_id)
 

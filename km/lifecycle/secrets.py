@@ -4,6 +4,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from km.hosting.deadlines import Overdue
 from km.hosting.store import HostedStore
 from km.identity import Identity
 from km.interfaces import Reference, StoredSecret, StoreRequest
-from km.lifecycle import quotas, stores
+from km.lifecycle import events, quotas, stores
 from km.lifecycle.context import Context, new_intent, task
 from km.lifecycle.transport_keys import Wrapping, unwrap
 
@@ -48,9 +49,11 @@ def create(ctx: Context, *, secret_type: str, name: str | None = None, algorithm
     _insert(ctx, row)
     deposit = _deposit(ctx, row)
     reference, = fill(ctx, [deposit], lambda: [deposit.store.store(deposit.request(payload))])
-    with ctx.statement() as connection:
+    with _telling(ctx) as connection:
         recorded = secrets.activate(
             connection, row['id'], intent=row['intent'], reference=reference)
+        if recorded:
+            _tell_created(ctx, connection, row)
     if not recorded:
         undo(deposit, reference)
         raise Unavailable('The secret took too long to store.')
@@ -177,8 +180,9 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
     """
     while True:
         try:
-            return stores.enabled(ctx, store).retrieve(StoredSecret(
+            found = stores.enabled(ctx, store).retrieve(StoredSecret(
                 secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
+            break
         except NotFound:
             with ctx.statement() as connection:
                 row = secrets.state(connection, secret_id)
@@ -187,6 +191,11 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
             if (row.store, row.reference) == (store, reference):
                 raise CannotOpen(f'Secret {secret_id} is missing from store {store}.') from None
             store, reference = row.store, row.reference  # it has moved meanwhile
+    if events.wanted(ctx, 'secret.read'):
+        with ctx.transaction() as connection:  # nobody reads what others cannot hear of
+            events.add(ctx, connection, 'secret.read', project_id=project_id, resource_type=SECRET,
+                       resource_id=secret_id)
+    return found
 
 
 @task('secret:delete')
@@ -206,6 +215,9 @@ def delete(ctx: Context, *, secret_id: str, force: bool = True) -> None:
         if marked and not force and consumers.of(connection, SECRET, secret_id):
             raise Invalid('Secret cannot be deleted as it has consumers.')
         row = secrets.state(connection, secret_id) if marked else None
+        if row is not None:
+            events.add(ctx, connection, 'secret.deleted', project_id=row.project_id,
+                       resource_type=SECRET, resource_id=secret_id)
     if row is None:
         raise NotFound('Secret not found.')
     if row.store and (row.reference is None or row.other_store):
@@ -269,8 +281,10 @@ def _insert(ctx: Context, row: dict[str, Any]) -> None:
     :raises QuotaExceeded: there is no room.
     """
     if ctx.quotas['secrets'] < 0:
-        with ctx.statement() as connection:
+        with _telling(ctx) as connection:
             if secrets.insert_unless_settled(connection, **row):
+                if 'intent' not in row:
+                    _tell_created(ctx, connection, row)
                 return
     _insert_with_room(ctx, row)
 
@@ -282,6 +296,20 @@ def _insert_with_room(ctx: Context, row: dict[str, Any]) -> None:
         if 'store' in row:
             row['store'] = stores.choose(ctx, project).name
         secrets.insert(connection, **row)
+        if 'intent' not in row:
+            _tell_created(ctx, connection, row)
+
+
+def _telling(ctx: Context) -> AbstractContextManager[Connection]:
+    """What the outcome is written on: with the event, if anybody is told of any."""
+    return ctx.transaction() if ctx.notifiers else ctx.statement()
+
+
+def _tell_created(ctx: Context, connection: Connection, row: dict[str, Any]) -> None:
+    """Tell of a secret that exists for clients now."""
+    if ctx.notifiers:
+        events.add(ctx, connection, 'secret.created', project_id=row['project_id'],
+                   resource_type=SECRET, resource_id=row['id'])
 
 
 @retried

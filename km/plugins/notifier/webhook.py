@@ -40,8 +40,8 @@ class WebhookNotifier(Notifier):
                         'bytes, as Standard Webhooks has it. With several, a line each, requests are '
                         'signed with all, so that they can be replaced without a gap. Its mode: 0400.'),
         cfg.StrOpt('ca_file',
-                   help='Certificates, PEM, of those that may vouch for the server. Without it those may '
-                        'that the system trusts.'),
+                   help='Certificates, PEM, of those that may vouch for the server. Without it those '
+                        'may that the system trusts.'),
         cfg.BoolOpt('allow_http', default=False,
                     help='Whether the URL may be http://... of another machine too. Whoever is on the '
                          'way reads along then.'),
