@@ -5,7 +5,8 @@ Needs the extra ``km[testing]``. ``km.testing.secret_store.SecretStoreContract``
 start; ``key_generator``, ``signing_store`` and ``key_rotation`` go on from there. ``tests/contract/`` in
 km's source shows them at work.
 """
+from km.testing.memory_authority import MemoryAuthority
 from km.testing.memory_key_store import MemoryKeyStore
 from km.testing.plugins import MemoryStore, open_authority, open_plugin
 
-__all__ = ['MemoryKeyStore', 'MemoryStore', 'open_authority', 'open_plugin']
+__all__ = ['MemoryAuthority', 'MemoryKeyStore', 'MemoryStore', 'open_authority', 'open_plugin']

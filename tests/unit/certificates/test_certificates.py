@@ -70,9 +70,10 @@ def test_a_certificate_is_described_as_openssl_tells_it(openssl):
     told = certificates.describe(LEAF)
     shown = openssl('x509', '-inform', 'DER', '-noout', '-serial', '-subject', '-issuer', '-sha256',
                     '-fingerprint', '-nameopt', 'RFC2253', given=LEAF).decode()
-    assert shown.splitlines() == ['serial=0' + told.serial.upper(), 'subject=' + told.subject, 'issuer=' + told.issuer,
-                     'sha256 Fingerprint=' + ':'.join(
-                         told.fingerprint.upper()[place:place + 2] for place in range(0, 64, 2))]
+    fingerprint = ':'.join(told.fingerprint.upper()[place:place + 2] for place in range(0, 64, 2))
+    assert shown.splitlines() == [
+        f'serial=0{told.serial.upper()}', f'subject={told.subject}', f'issuer={told.issuer}',
+        f'sha256 Fingerprint={fingerprint}']
     assert told.fingerprint == hashlib.sha256(LEAF).hexdigest()
     assert (told.names, told.not_before, told.not_after) == (
         ('DNS:a.example',), NOW - timedelta(days=1), NOW + timedelta(days=10))
