@@ -15,7 +15,15 @@ from webob import acceptparse
 
 from km.acl import targets
 from km.acl.decision import Policy
-from km.acl.rules import CONTAINERS_GET, RULES, SECRET_GET, SECRETS_GET, NoSuchMethod, Rule
+from km.acl.rules import (
+    CONTAINERS_GET,
+    MISSING,
+    RULES,
+    SECRET_GET,
+    SECRETS_GET,
+    NoSuchMethod,
+    Rule,
+)
 from km.db.engine import Database
 from km.db.failures import retried
 from km.db.models import CONTAINER, SECRET
@@ -71,7 +79,7 @@ class AccessControl:
                 name, node = node['id']
                 ids[name] = segment
             else:
-                raise NotFound('')
+                raise NotFound(node['missing'])
         method = environ['REQUEST_METHOD']
         environ['km.accepts_json'] = json = _accepts_json(environ.get('HTTP_ACCEPT'))
         if not node['rules']:
@@ -100,18 +108,20 @@ def _accepts_json(accept: str | None) -> bool:
 
 def _tree(rules: tuple[Rule, ...]) -> dict[str, Any]:
     """Rules by path: a node has children by name, one by id at the most, and rules by method."""
-    root = _node()
+    root = _node('')
     for rule in rules:
-        node = root
+        node, path = root, ''
         for segment in filter(None, f'v1/{rule.path}'.split('/')):
+            path += f'/{segment}'
+            below = _node(MISSING.get(path.removeprefix('/v1/'), ''))
             if segment.startswith('{'):
-                node['id'] = node['id'] or (segment.strip('{}'), _node())
+                node['id'] = node['id'] or (segment.strip('{}'), below)
                 node = node['id'][1]
             else:
-                node = node['names'].setdefault(segment, _node())
+                node = node['names'].setdefault(segment, below)
         node['rules'][rule.method, rule.json] = rule
     return root
 
 
-def _node() -> dict[str, Any]:
-    return {'names': {}, 'id': None, 'rules': {}}
+def _node(missing: str) -> dict[str, Any]:
+    return {'names': {}, 'id': None, 'rules': {}, 'missing': missing}

@@ -21,6 +21,9 @@ _SECURE_BASES = [
     ('admin', 'role:admin'),
     ('order_project_match', 'project_id:%(target.order.project_id)s'),
     ('order_project_member', 'rule:member and rule:order_project_match'),
+    ('ca_project_match', 'project_id:%(target.ca.project_id)s'),
+    ('ca_is_shared', 'True:%(target.ca.is_shared)s'),
+    ('ca_project_use', 'rule:ca_is_shared or rule:ca_project_match'),
 ]
 for _kind in _KINDS:
     _SECURE_BASES += [
@@ -47,6 +50,9 @@ _LEGACY_BASES = [
     ('all_but_audit', 'rule:admin or rule:observer or rule:creator'),
     ('all_users', 'rule:all_but_audit or rule:audit or rule:service_admin'),
     ('order_project_match', 'project_id:%(target.order.project_id)s'),
+    ('ca_project_match', 'project_id:%(target.ca.project_id)s'),
+    ('ca_is_shared', 'True:%(target.ca.is_shared)s'),
+    ('ca_project_use', 'rule:ca_is_shared or rule:ca_project_match'),
 ]
 for _kind in _KINDS:
     _LEGACY_BASES += [
@@ -72,6 +78,10 @@ _LEGACY_BASES.append((
 
 _LEGACY_READ = 'rule:secret_non_private_read or rule:secret_private_read'
 _LEGACY_CONTAINER_READ = 'rule:container_non_private_read or rule:container_private_read'
+
+#: Of a CA that is nobody's own, or the own project's.
+_READ_CA, _LEGACY_READ_CA = (f'rule:{role} and rule:ca_project_use' for role in ('reader', 'all_users'))
+_CHANGE_CA = 'rule:admin and rule:ca_project_use'
 
 #: action: (what it allows, secure default, legacy default)
 _ACTIONS = {
@@ -175,6 +185,34 @@ _ACTIONS = {
     'transport_keys:post': ('Add a transport key.', 'rule:admin', 'rule:service_admin'),
     'transport_key:get': ('Read a transport key.', 'rule:reader', 'rule:all_users'),
     'transport_key:delete': ('Remove a transport key.', 'rule:admin', 'rule:service_admin'),
+
+    'certificate_authorities:get_limited': ('List the CAs that the own project may use.', 'rule:reader',
+                                            'rule:all_users'),
+    'certificate_authorities:get_all': ('List the CAs of all projects.', 'rule:admin', 'rule:admin'),
+    'certificate_authorities:post': ('Have a subordinate CA made for the own project.', 'rule:admin',
+                                     'rule:admin'),
+    'certificate_authorities:get_preferred_ca': ('Read which CA the own project prefers.',
+                                                 'rule:reader', 'rule:all_users'),
+    'certificate_authorities:get_global_preferred_ca': ('Read which CA is preferred for all projects.',
+                                                        'rule:admin', 'rule:service_admin'),
+    'certificate_authorities:unset_global_preferred': ('Have no CA preferred for all projects.',
+                                                       'rule:admin', 'rule:service_admin'),
+    'certificate_authority:get': ('Read a CA.', _READ_CA, _LEGACY_READ_CA),
+    'certificate_authority:delete': ('Delete a subordinate CA of the own project.', _CHANGE_CA,
+                                     _CHANGE_CA),
+    'certificate_authority:get_cacert': ('Read the certificate of a CA.', _READ_CA, _LEGACY_READ_CA),
+    'certificate_authority:get_ca_cert_chain': ('Read the certificates above that of a CA.', _READ_CA,
+                                                _LEGACY_READ_CA),
+    'certificate_authority:get_projects': ('Read which projects have chosen a CA.', 'rule:admin',
+                                           'rule:service_admin'),
+    'certificate_authority:add_to_project': ('Have the own project choose a CA.', _CHANGE_CA,
+                                             _CHANGE_CA),
+    'certificate_authority:remove_from_project': ('Have the own project choose a CA no more.',
+                                                  _CHANGE_CA, _CHANGE_CA),
+    'certificate_authority:set_preferred': ('Choose the preferred CA of the own project.', _CHANGE_CA,
+                                            _CHANGE_CA),
+    'certificate_authority:set_global_preferred': ('Choose the CA that is preferred for all projects.',
+                                                   'rule:admin', 'rule:service_admin'),
 }
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every route of the API, the action that ``policy.yaml`` knows it by, and its name in a sentence.
 
-What has no rule here does not exist. ``{secret_id}``, ``{container_id}`` or ``{order_id}`` in a path
-makes that thing the target.
+What has no rule here does not exist. ``{secret_id}``, ``{container_id}``, ``{order_id}`` or ``{ca_id}``
+in a path makes that thing the target.
 """
 from typing import NamedTuple
 
@@ -140,4 +140,30 @@ RULES = (
     Rule('DELETE', 'transport_keys/{transport_key_id}', 'transport_key:delete',
          'Transport Key deletion', True),
     Rule('GET', 'transport_key', 'transport_keys:get', 'Transport Key(s) retrieval'),
+
+    Rule('GET', 'cas', 'certificate_authorities:get_limited', 'CA(s) retrieval'),
+    Rule('POST', 'cas', 'certificate_authorities:post', 'CA creation', True),
+    Rule('GET', 'cas/all', 'certificate_authorities:get_all', 'CA(s) retrieval'),
+    Rule('GET', 'cas/preferred', 'certificate_authorities:get_preferred_ca', 'Preferred CA retrieval'),
+    Rule('GET', 'cas/global-preferred', 'certificate_authorities:get_global_preferred_ca',
+         'Global preferred CA retrieval'),
+    Rule('POST', 'cas/unset-global-preferred', 'certificate_authorities:unset_global_preferred',
+         'Removing global preferred CA', True),
+    Rule('GET', 'cas/{ca_id}', 'certificate_authority:get', 'CA retrieval'),
+    Rule('DELETE', 'cas/{ca_id}', 'certificate_authority:delete', 'CA deletion', True),
+    Rule('GET', 'cas/{ca_id}/cacert', 'certificate_authority:get_cacert', 'CA certificate retrieval'),
+    Rule('GET', 'cas/{ca_id}/intermediates', 'certificate_authority:get_ca_cert_chain',
+         'CA chain retrieval'),
+    Rule('GET', 'cas/{ca_id}/projects', 'certificate_authority:get_projects', 'CA projects retrieval'),
+    Rule('POST', 'cas/{ca_id}/add-to-project', 'certificate_authority:add_to_project',
+         'Adding CA to project', True),
+    Rule('POST', 'cas/{ca_id}/remove-from-project', 'certificate_authority:remove_from_project',
+         'Removing CA from project', True),
+    Rule('POST', 'cas/{ca_id}/set-preferred', 'certificate_authority:set_preferred',
+         'Setting preferred CA', True),
+    Rule('POST', 'cas/{ca_id}/set-global-preferred', 'certificate_authority:set_global_preferred',
+         'Setting global preferred CA', True),
 )
+
+#: What is said of a name below a path that has no rule; elsewhere it is nothing.
+MISSING = {'cas/{ca_id}': 'CA attribute not found.'}

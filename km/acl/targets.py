@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from km.db import containers, orders, secrets
+from km.db import authorities, containers, orders, secrets
 from km.db.models import CONTAINER, SECRET
 from km.errors import NotFound
 from km.identity import Identity
@@ -15,6 +15,9 @@ from km.identity import Identity
 Target = Mapping[str, object]
 
 NOTHING: Target = {}
+
+#: A certificate authority, as the API has always called it.
+CA = 'ca'
 
 #: Version 4, lower case, dashed: what km hands out, and so all it can know.
 _UUID = re.compile(r'[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z')
@@ -37,6 +40,9 @@ def fetch(connection: sa.Connection, kind: str, object_id: str, *, identity: Ide
 
 def described(kind: str, row: sa.Row) -> Target:
     """A thing, as the rules see it."""
+    if kind == CA:
+        return {'target.ca.project_id': row.project_id or '',
+                'target.ca.is_shared': row.project_id is None}
     if kind not in (SECRET, CONTAINER):
         return {f'target.{kind}.project_id': row.project_id}
     return {
@@ -71,4 +77,11 @@ def _order(connection, order_id: str, identity: Identity, _now, _whole) -> sa.Ro
     return row
 
 
-_FETCH = {SECRET: _secret, CONTAINER: _container, 'order': _order}
+def _authority(connection, ca_id: str, _identity, _now, _whole) -> sa.Row:
+    row = authorities.get(connection, ca_id)
+    if row is None:
+        raise NotFound('CA not found.')
+    return row
+
+
+_FETCH = {SECRET: _secret, CONTAINER: _container, 'order': _order, CA: _authority}

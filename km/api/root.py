@@ -5,6 +5,7 @@ from webob import Response
 
 from km.api import (
     acls,
+    authorities,
     consumers,
     containers,
     metadata,
@@ -50,6 +51,7 @@ def tree(house: House | None) -> Resource:
         'transport_keys': transport_keys.TransportKeys(
             house, member=transport_keys.TransportKey(house)),
         'transport_key': transport_keys.CurrentTransportKey(house),
+        'cas': _authorities(house),
     }
     return Resource(v1=V1(house, **collections))
 
@@ -70,6 +72,25 @@ def _stores(house: House | None) -> Resource:
     }
     return stores.Stores(house, **named, member=stores.Store(
         house, preferred=stores.Preference(house, member=stores.PreferenceOfProject(house))))
+
+
+def _authorities(house: House | None) -> Resource:
+    named: dict[str, Resource] = {
+        'all': authorities.AllAuthorities(house),
+        'preferred': authorities.Preferred(house),
+        'global-preferred': authorities.GlobalPreferred(house),
+        'unset-global-preferred': authorities.UnsetGlobalPreferred(house),
+    }
+    below: dict[str, Resource] = {
+        'cacert': authorities.Certificate(house),
+        'intermediates': authorities.Intermediates(house),
+        'projects': authorities.Projects(house),
+        'add-to-project': authorities.AddToProject(house),
+        'remove-from-project': authorities.RemoveFromProject(house),
+        'set-preferred': authorities.SetPreferred(house),
+        'set-global-preferred': authorities.SetGlobalPreferred(house),
+    }
+    return authorities.Authorities(house, **named, member=authorities.Authority(house, **below))
 
 
 def application(house: House) -> Application:

@@ -9,17 +9,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row
 
-from km.db import consumers, containers, orders, secrets, settings
+from km.db import authorities, consumers, containers, orders, secrets, settings
 from km.db.failures import retried
 from km.errors import NotFound, QuotaExceeded
 from km.lifecycle.context import Context, task
 
-#: How many a project has. Subordinate authorities are not there yet.
+#: How many a project has.
 _COUNT: dict[str, Callable[[Connection, str, datetime], int]] = {
     'secrets': lambda connection, project_id, now: secrets.count(connection, project_id, now=now),
     'orders': lambda connection, project_id, _now: orders.count(connection, project_id),
     'containers': lambda connection, project_id, _now: containers.count(connection, project_id),
     'consumers': lambda connection, project_id, _now: consumers.count(connection, project_id),
+    'cas': lambda connection, project_id, _now: authorities.count(connection, project_id),
 }
 
 

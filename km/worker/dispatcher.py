@@ -9,15 +9,18 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from km.errors import KmError, Unavailable, Unexpected
 from km.lifecycle import (  # noqa: F401  importing them fills TASKS
     acls,
+    authorities,
     consumers,
     containers,
     health,
     metadata,
     moving,
     orders,
+    publication,
     quotas,
     secrets,
     stores,
+    subordinates,
     transport_keys,
 )
 from km.lifecycle.context import TASKS, Context

@@ -11,7 +11,18 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from km.acl.rules import RULES
-from km.api import acls, consumers, containers, metadata, openapi, orders, quotas, schemas, secrets
+from km.api import (
+    acls,
+    authorities,
+    consumers,
+    containers,
+    metadata,
+    openapi,
+    orders,
+    quotas,
+    schemas,
+    secrets,
+)
 from km.api import transport_keys as transport
 
 DOCUMENT = openapi.document()
@@ -25,6 +36,7 @@ VALIDATED = {
     'Container': containers.CONTAINER, 'ContainerSecret': containers.CONTAINER_SECRET,
     'SecretConsumer': consumers.SECRET_CONSUMER, 'Consumer': consumers.CONSUMER,
     'ProjectQuota': quotas.PROJECT_QUOTAS, 'TransportKey': transport.TRANSPORT_KEY,
+    'CA': authorities.CA,
 }
 
 

@@ -15,6 +15,7 @@ from km.conf.load import load
 from km.errors import Misconfigured
 from km.testing.application import write_conf
 from tests.unit.acl import (
+    test_authority_rules,
     test_container_rules,
     test_order_rules,
     test_secret_rules,
@@ -34,7 +35,8 @@ def overridden(folder, text):
 
 
 def test_the_tables_have_every_action_there_is():
-    tables = (test_secret_rules, test_container_rules, test_order_rules, test_service_rules)
+    tables = (test_secret_rules, test_container_rules, test_order_rules, test_service_rules,
+              test_authority_rules)
     assert {action for table in tables for action in table.TABLE} == set(ACTIONS)
 
 
