@@ -123,17 +123,25 @@ class WebhookNotifier(Notifier):
 
 @contextlib.contextmanager
 def _cut_after(sock: socket.socket, seconds: float) -> Iterator[None]:
-    # The plain method: that of a TLS socket pulls the session away under who reads from it.
-    alarm = threading.Timer(seconds, _shut, (sock,))
+    """Have a connection end at its deadline.
+
+    :raises TimeoutError: it did: an answer that was cut may look like a whole one.
+    """
+    over = threading.Event()
+    alarm = threading.Timer(seconds, _cut, (sock, over))
     alarm.daemon = True
     alarm.start()
     try:
         yield
     finally:
         alarm.cancel()
+    if over.is_set():
+        raise TimeoutError
 
 
-def _shut(sock: socket.socket) -> None:
+def _cut(sock: socket.socket, over: threading.Event) -> None:
+    over.set()
+    # The plain method: that of a TLS socket pulls the session away under who reads from it.
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
