@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a request asks to be certified, as an order names it (RFC 8555, 7.1.4; RFC 8738)."""
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from cryptography import x509
@@ -9,6 +10,7 @@ from cryptography.x509.oid import NameOID
 from km.interfaces import Rejected
 
 WILDCARD = '*.'
+_DOMAIN = re.compile(r'(\*\.)?([A-Za-z0-9_-]{1,63}\.)+[A-Za-z0-9-]{1,63}')
 
 
 def read(csr: bytes) -> x509.CertificateSigningRequest:
@@ -25,7 +27,8 @@ def read(csr: bytes) -> x509.CertificateSigningRequest:
 def ordered(request: x509.CertificateSigningRequest) -> list[dict[str, str]]:
     """The identifiers of a request: its alternative names, and its common name, each once.
 
-    An authority demands that the order and the request name the same; the common name counts.
+    An authority demands that the order and the request name the same, and a common name counts if it
+    is a name at all.
 
     :raises Rejected: it names something else than DNS names and IP addresses, or nothing.
     """
@@ -43,7 +46,8 @@ def ordered(request: x509.CertificateSigningRequest) -> list[dict[str, str]]:
         else:
             raise Rejected('An ACME authority certifies DNS names and IP addresses, and nothing else.')
     for value in common:
-        found[_kind(value), value.lower()] = None
+        if kind := _kind(value):
+            found[kind, value.lower()] = None
     if not found:
         raise Rejected('The certificate request names neither a DNS name nor an IP address.')
     return [{'type': kind, 'value': value} for kind, value in found]
@@ -56,9 +60,10 @@ def _alternative_names(request: x509.CertificateSigningRequest) -> Iterable[x509
         return ()
 
 
-def _kind(value: str) -> str:
+def _kind(common_name: str) -> str | None:
+    """What a common name names; None if it is for people."""
     try:
-        ipaddress.ip_address(value)
+        ipaddress.ip_address(common_name)
     except ValueError:
-        return 'dns'
+        return 'dns' if _DOMAIN.fullmatch(common_name) else None
     return 'ip'

@@ -195,8 +195,8 @@ class Orders:
         """Tell why an order has failed; place another if it did not fail, but was taken away."""
         found = _authorizations(journey.session, order)
         reasons = [_failure(one) for one in found if one.status == 'invalid']
-        if order.fields.get('error'):
-            reasons.append(problems.described(order.fields['error']))
+        if not reasons and order.fields.get('error'):
+            reasons = [problems.described(order.fields['error'])]
         if reasons:
             raise Rejected(f'The order has failed at the authority: {"; ".join(reasons[:5])}')
         if order.status == 'invalid' and all(one.status == 'valid' for one in found):

@@ -41,13 +41,14 @@ class Session:
         self.account = accounts.current(conversation)
 
     def post(self, url: str, payload: Mapping[str, Any] | None = None, *,
-             accept: str | None = None) -> Answer:
+             accept: str | None = None, as_now: bool = False) -> Answer:
         """The answer to a message of the account's.
 
         If another process has given the account another key meanwhile, or the authority has forgotten
         the account, it is sent once more.
 
         :param payload: what to say; None to only ask for what is there (POST-as-GET).
+        :param as_now: whether it is worth nothing by another account or another key, and not sent then.
         :raises Refusal, Unavailable: there is no such answer.
         """
         try:
@@ -55,6 +56,8 @@ class Session:
         except (Refusal, NotFound) as error:
             if not self._has_another_account(error):
                 raise
+        if as_now:
+            raise Unavailable('The account has got another key just now.')
         return self._posted(url, payload, accept)
 
     def read(self, url: str, payload: Mapping[str, Any] | None = None) -> Resource:
