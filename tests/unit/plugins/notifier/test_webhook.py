@@ -263,6 +263,23 @@ def test_an_event_arrives_by_tls_where_the_ca_is_trusted(opened, tls_receiver, i
     assert verified(KEY, headers, body)
 
 
+def test_a_server_that_never_ends_is_given_up_in_time_by_tls_too(opened, identity):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity / 'server.pem', identity / 'server.key')
+
+    def drips_by_tls(connection):
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            drips(wrapped)
+
+    with speaking(drips_by_tls) as port:
+        webhook = opened(f'https://127.0.0.1:{port}/', ca_file=str(identity / 'ca.pem'),
+                         timeout_seconds=0.3)
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match='does not answer'):
+            webhook.notify(EVENT)
+        assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize(('host', 'trusted'), [('127.0.0.1', False), ('localhost', True)])
 def test_a_server_that_may_be_anybody_hears_nothing(opened, tls_receiver, identity, host, trusted):
     webhook = opened(f'https://{host}:{tls_receiver.port}/',
