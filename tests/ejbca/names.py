@@ -16,9 +16,9 @@ _SPELT = {oid: name for name, oid in _KNOWN.items()}
 
 
 def spelt(name):
-    """A Name as text."""
+    """A Name as text, its last part first (RFC 4514)."""
     return ','.join(f'{_SPELT.get(part.oid, part.oid.dotted_string)}={_with_backslashes(part.value)}'
-                    for part in name)
+                    for part in reversed(list(name)))
 
 
 def fields(name):
@@ -37,7 +37,7 @@ def read_name(text):
     if not attributes:
         raise Refusal(400, 'The subject is empty.')
     try:
-        return x509.Name(attributes)
+        return x509.Name(reversed(attributes))
     except ValueError:
         raise Refusal(400, 'The subject is wrong.') from None
 

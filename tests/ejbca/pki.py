@@ -24,9 +24,9 @@ class Authority:
         self.key, self.parent = ec.generate_private_key(ec.SECP256R1()), parent
         self.crl_number = 1
         self.certificate = self._own(x509.Name([
-            x509.NameAttribute(NameOID.COMMON_NAME, name),
+            x509.NameAttribute(NameOID.COUNTRY_NAME, 'SE'),
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
-            x509.NameAttribute(NameOID.COUNTRY_NAME, 'SE')]))
+            x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         #: How EJBCA spells its name; it knows it by no other spelling.
         self.subject_dn = names.spelt(self.certificate.subject)
         self.issuer_dn = names.spelt(self.certificate.issuer)

@@ -26,7 +26,7 @@ def subject_dn(csr: x509.CertificateSigningRequest) -> str:
     :raises Rejected: it has characters that are no text, or there is no name at all.
     """
     parts = []
-    for rdn in csr.subject.rdns:
+    for rdn in reversed(csr.subject.rdns):  # RFC 4514, 2.1
         for attribute in rdn:
             known = _ATTRIBUTES.get(attribute.oid)
             if known is None or len(rdn) > 1:
