@@ -41,9 +41,13 @@ def get(connection: sa.Connection, authority_id: str) -> sa.Row | None:
 
 
 def held(connection: sa.Connection, authority_id: str) -> sa.Row | None:
-    """The same; it cannot be on its way out before the transaction ends."""
-    return connection.execute(sa.select(AUTHORITIES).where(
-        _columns.id == authority_id, _exists).with_for_update(read=True)).first()
+    """The same; a subordinate, which its project may delete, stays until the transaction ends."""
+    row = get(connection, authority_id)
+    if row is None or row.project_id is None:
+        return row
+    taken = connection.execute(AUTHORITIES.update().where(
+        _columns.id == authority_id, _exists).values(id=_columns.id)).rowcount
+    return get(connection, authority_id) if taken else None
 
 
 def state(connection: sa.Connection, authority_id: str) -> sa.Row | None:

@@ -101,19 +101,28 @@ def _begin(ctx: Context, parent_id: str, **subordinate: Any) -> Row:
     """
     now, owner = ctx.clock(), ctx.identity
     with ctx.transaction() as connection:
-        parent = rows.held(connection, parent_id)
-        if parent is None:
-            raise Invalid('The parent CA in the request is invalid.')
-        if parent.project_id not in (None, owner.project_id):
-            raise Forbidden(authorities.NOT_OWNED)
-        if parent.status != ACTIVE:
-            raise Invalid('The parent CA is not enabled.')
-        _maker(ctx, parent.plugin_name)
-        quotas.require_room(ctx, connection, cas=1)
+        _require_parent(ctx, rows.get(connection, parent_id))
+        quotas.require_room(ctx, connection, cas=1)  # first, as whoever deletes one takes the project
+        parent = _require_parent(ctx, rows.held(connection, parent_id))
         rows.insert(
             connection, plugin_name=parent.plugin_name, parent_id=parent.id,
             project_id=owner.project_id, creator_id=owner.user_id, intent_at=now, created=now,
             updated=now, **subordinate)
+    return parent
+
+
+def _require_parent(ctx: Context, parent: Row | None) -> Row:
+    """Insist on an authority that the caller may have one made under.
+
+    :raises Invalid, Forbidden: see ``create``.
+    """
+    if parent is None:
+        raise Invalid('The parent CA in the request is invalid.')
+    if parent.project_id not in (None, ctx.identity.project_id):
+        raise Forbidden(authorities.NOT_OWNED)
+    if parent.status != ACTIVE:
+        raise Invalid('The parent CA is not enabled.')
+    _maker(ctx, parent.plugin_name)
     return parent
 
 
