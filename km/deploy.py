@@ -98,7 +98,8 @@ class _House:
             clock=self.clock, intent_timeout=timedelta(seconds=options.intent_timeout_seconds),
             quotas=dict(self.conf.quotas), orders=self.conf.orders,
             certificates=self.conf.certificates, transport_keys=self.conf.transport_keys,
-            authorities=self.registry.authorities, cast=self.worker.cast, remind=self._remind)
+            authorities=self.registry.authorities, notifiers=self.registry.notifiers,
+            events=self.conf.events, may=self.policy.allowed, cast=self.worker.cast, remind=self._remind)
         stores.announce(self.context, self.registry.secret_store_plugins)
         self.sweeper = Sweeper(self.context, options.sweep_seconds)
         if self.metrics:

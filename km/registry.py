@@ -18,9 +18,17 @@ from km.conf import plugins
 from km.errors import KmError, Misconfigured
 from km.hosting.authority import HostedAuthority
 from km.hosting.guest import Guest
+from km.hosting.notifier import HostedNotifier
 from km.hosting.responder import HostedResponder
 from km.hosting.store import HostedStore
-from km.interfaces import CertificateAuthority, ChallengeResponder, Plugin, RpcTransport, SecretStore
+from km.interfaces import (
+    CertificateAuthority,
+    ChallengeResponder,
+    Notifier,
+    Plugin,
+    RpcTransport,
+    SecretStore,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -28,7 +36,8 @@ LOG = logging.getLogger(__name__)
 #: first that others stand on.
 KINDS: dict[str, type[Plugin]] = {
     'rpc_transport': RpcTransport, 'secret_store': SecretStore,
-    'challenge_responder': ChallengeResponder, 'certificate_authority': CertificateAuthority}
+    'challenge_responder': ChallengeResponder, 'certificate_authority': CertificateAuthority,
+    'notifier': Notifier}
 
 AGuest = TypeVar('AGuest', bound=Guest)
 
@@ -49,8 +58,8 @@ class Installed:
 class Registry:
     """The plugins an operator enabled, open.
 
-    ``secret_stores``, ``responders`` and ``authorities`` map the operator's names to plugins;
-    ``default_store`` is one of the names.
+    ``secret_stores``, ``responders``, ``authorities`` and ``notifiers`` map the operator's names to
+    plugins; ``default_store`` is one of the names.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, *, works: bool | None = None):
@@ -73,7 +82,8 @@ class Registry:
                                 f"enabled = {', '.join(self.secret_stores)}.")
         self.responders = self._hosted(conf, 'challenge_responder', HostedResponder)
         self.authorities = self._hosted(conf, 'certificate_authority', HostedAuthority)
-        self._equip()
+        self.notifiers = self._hosted(conf, 'notifier', HostedNotifier)
+        self._equip(conf)
 
     def open(self) -> None:
         """Open every plugin; if one fails, those before it are closed again.
@@ -122,7 +132,7 @@ class Registry:
     def _all(self) -> list[RpcTransport | Guest]:
         """In the order in which they were made: those first that others stand on."""
         return [self.transport, *self.secret_stores.values(), *self.responders.values(),
-                *self.authorities.values()]
+                *self.authorities.values(), *self.notifiers.values()]
 
     def _hosted(self, conf: cfg.ConfigOpts, kind: str, host: type[AGuest]) -> dict[str, AGuest]:
         """The instances of one kind, by the operator's names; none where no work is done."""
@@ -135,12 +145,15 @@ class Registry:
                                 seconds=told.call_timeout_seconds, most_calls=told.most_calls)
         return hosted
 
-    def _equip(self) -> None:
-        """Give the authorities what they may use of other plugins."""
+    def _equip(self, conf: cfg.ConfigOpts) -> None:
+        """Give authorities what they may use of other plugins, and notifiers what to listen to."""
         key_stores = {name: able for name, store in self.secret_stores.items()
                       if (able := store.key_store())}
         for authority in self.authorities.values():
             authority.guest.key_stores, authority.guest.responders = key_stores, self.responders
+        for name, notifier in self.notifiers.items():
+            kinds = conf[f'notifier:{name}'].kinds
+            notifier.kinds = frozenset(conf.events.kinds if kinds is None else kinds)
 
     def _make(self, conf: cfg.ConfigOpts, kind: str, section: str, name: str) -> Any:
         if section not in conf:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every route of the API, the action that ``policy.yaml`` knows it by, and its name in a sentence.
 
-What has no rule here does not exist. ``{secret_id}``, ``{container_id}``, ``{order_id}`` or ``{ca_id}``
-in a path makes that thing the target.
+What has no rule here does not exist. ``{secret_id}``, ``{container_id}``, ``{order_id}``,
+``{certificate_id}`` or ``{ca_id}`` in a path makes that thing the target.
 """
 from typing import NamedTuple
 
@@ -110,6 +110,15 @@ RULES = (
     Rule('POST', 'orders', 'orders:post', 'Order creation', True),
     Rule('GET', 'orders/{order_id}', 'order:get', 'Order retrieval'),
     Rule('DELETE', 'orders/{order_id}', 'order:delete', 'Order deletion', True),
+    Rule('POST', 'orders/{order_id}/cancel', 'order:cancel', 'Order cancellation', True),
+    Rule('POST', 'orders/{order_id}/revoke', 'order:revoke', 'Certificate revocation', True),
+
+    Rule('GET', 'certificates', 'certificates:get', 'Certificate(s) retrieval'),
+    Rule('GET', 'certificates/{certificate_id}', 'certificate:get', 'Certificate retrieval'),
+    Rule('POST', 'certificates/{certificate_id}/renew', 'certificate:renew', 'Certificate renewal',
+         True),
+    Rule('POST', 'certificates/{certificate_id}/revoke', 'certificate:revoke',
+         'Certificate revocation', True),
 
     Rule('GET', 'quotas', 'quotas:get', 'Quotas'),
     Rule('GET', 'project-quotas', 'project_quotas:get', 'Project Quotas'),

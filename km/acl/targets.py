@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from km.db import authorities, containers, orders, secrets
+from km.db import authorities, certificates, containers, orders, secrets
 from km.db.models import CONTAINER, SECRET
 from km.errors import NotFound
 from km.identity import Identity
@@ -16,6 +16,8 @@ Target = Mapping[str, object]
 
 NOTHING: Target = {}
 
+#: What an authority issued.
+CERTIFICATE = 'certificate'
 #: A certificate authority, as the API has always called it.
 CA = 'ca'
 
@@ -84,4 +86,12 @@ def _authority(connection, ca_id: str, _identity, _now, _whole) -> sa.Row:
     return row
 
 
-_FETCH = {SECRET: _secret, CONTAINER: _container, 'order': _order, CA: _authority}
+def _certificate(connection, certificate_id: str, identity: Identity, _now, _whole) -> sa.Row:
+    row = certificates.get(connection, certificate_id)
+    if row is None or row.project_id != identity.project_id:
+        raise NotFound('Certificate not found.')
+    return row
+
+
+_FETCH = {SECRET: _secret, CONTAINER: _container, CERTIFICATE: _certificate, 'order': _order,
+          CA: _authority}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``/v1/orders``: keys and key pairs that km makes."""
+"""``/v1/orders``: keys and key pairs that km makes, and certificates that it gets."""
 import json
 from datetime import datetime
 from typing import Any
@@ -8,11 +8,13 @@ import pecan
 from sqlalchemy import Row
 from webob import Response
 
-from km.api import body, payload, query, schemas
+from km.api import body, certificate_orders, payload, query, schemas, versions
 from km.api.resource import HouseResource, Links, accepted, nothing, shown, verb
+from km.db import certificate_orders as certificate_rows
 from km.db import orders as rows
 from km.db.models import ACTIVE, ERROR, PENDING
 from km.db.pages import Filter
+from km.lifecycle import certificate_orders as placing
 from km.lifecycle import jobs, orders
 
 _CURVES = (256, 384, 521)
@@ -59,11 +61,11 @@ SHOWN = schemas.named('Order Shown', schemas.exactly({
     'created': schemas.TIME,
     'updated': schemas.TIME,
     'status': {'enum': [PENDING, ACTIVE, ERROR]},
-    'type': {'enum': [jobs.KEY, jobs.ASYMMETRIC]},
-    'meta': schemas.exactly({
+    'type': {'enum': [jobs.KEY, jobs.ASYMMETRIC, jobs.CERTIFICATE]},
+    'meta': {'anyOf': [certificate_orders.SHOWN_META, schemas.exactly({
         'name': schemas.STRING_OR_NULL, 'algorithm': schemas.STRING,
         'bit_length': schemas.INTEGER, 'mode': schemas.STRING_OR_NULL,
-        'payload_content_type': schemas.STRING_OR_NULL, 'expiration': schemas.STRING_OR_NULL}),
+        'payload_content_type': schemas.STRING_OR_NULL, 'expiration': schemas.STRING_OR_NULL})]},
     'creator_id': schemas.STRING_OR_NULL,
     'order_ref': schemas.REF,
     'sub_status': schemas.STRING,
@@ -79,35 +81,51 @@ SHOWN = schemas.named('Order Shown', schemas.exactly({
 class Orders(HouseResource):
     """``/v1/orders``"""
 
-    @verb(query={**query.PAGING, 'meta': {'type': 'string', 'description': 'What is in the meta.'}},
+    @verb(query={**query.PAGING, 'meta': {'type': 'string', 'description': 'What is in the meta.'},
+                 'type': {'type': 'string', 'description': 'Orders of certificates are listed if this '
+                                                           'is "certificate", and else are not.'}},
           answers={200: schemas.page('orders', SHOWN)})
     def get(self) -> Response:
-        """A page of the project's orders."""
+        """A page of the project's orders. Clients of today fail at what they do not know, so those of
+        certificates are listed for who asks for them."""
         environ, options = pecan.request.environ, self.house.options
         asked = query.read(environ)
         page = query.page(asked, default=options.default_page_size, most=options.max_page_size)
+        certificates = asked.get('type') == jobs.CERTIFICATE
         with self.house.database.statement() as connection:
             found, total = rows.page(
                 connection, environ['km.identity'].project_id, filters=_filters(asked),
-                limit=page.limit, offset=page.offset)
+                types=_types(asked.get('type')), limit=page.limit, offset=page.offset)
+            csrs = certificate_rows.requests(
+                connection, [row.id for row in found]) if certificates and found else {}
         return shown({
-            'orders': [described(row, environ, self.links) for row in found], 'total': total,
+            'orders': [described(row, environ, self.links, csr=csrs.get(row.id)) for row in found],
+            'total': total,
             **page.links(self.links.to(environ, 'orders'), asked, total)})
 
-    @verb(takes={'allOf': [ORDER, _FORMS]},
+    @verb(takes={'anyOf': [{'allOf': [ORDER, _FORMS]}, certificate_orders.CERTIFICATE_ORDER]},
           answers={202: schemas.exactly({'order_ref': schemas.REF})})
     def post(self) -> Response:
         """Place an order; 202 with its ``order_ref``."""
         request = pecan.request
         told = body.read(request)
-        _require_order(told)
-        meta = told['meta']
-        order_id = self.call(
-            orders.place, request.environ['km.identity'], order_type=told['type'],
-            meta=_checked(meta, now=self.house.clock()),
-            passphrase=_passphrase(told['type'], meta))
+        if told.get('type') == jobs.CERTIFICATE:
+            order_id = self._place_certificate(told)
+        else:
+            _require_order(told)
+            meta = told['meta']
+            order_id = self.call(
+                orders.place, request.environ['km.identity'], order_type=told['type'],
+                meta=_checked(meta, now=self.house.clock()),
+                passphrase=_passphrase(told['type'], meta))
         href = self.links.to(request.environ, 'orders', order_id)
         return accepted({'order_ref': href}, href)
+
+    def _place_certificate(self, told: dict[str, Any]) -> str:
+        certificate_orders.require(told)
+        return self.call(
+            placing.place, pecan.request.environ['km.identity'],
+            **certificate_orders.checked(told['meta'], now=self.house.clock()))
 
 
 class Order(HouseResource):
@@ -117,7 +135,11 @@ class Order(HouseResource):
     def get(self, order_id: str) -> Response:
         """How the order stands, and what it made."""
         environ = pecan.request.environ
-        return shown(described(environ['km.target'], environ, self.links))
+        row, csr = environ['km.target'], None
+        if row.type == jobs.CERTIFICATE:
+            with self.house.database.statement() as connection:
+                csr = certificate_rows.requests(connection, [order_id]).get(order_id)
+        return shown(described(row, environ, self.links, csr=csr))
 
     @verb(answers={204: None}, fails=(409,))
     def delete(self, order_id: str) -> Response:
@@ -126,14 +148,33 @@ class Order(HouseResource):
         return nothing()
 
 
-def described(row: Row, environ: dict[str, Any], links: Links) -> dict[str, Any]:
-    """An order as clients see it. There is no further key: clients choke on those they don't know."""
+class Cancellation(HouseResource):
+    """``/v1/orders/{order_id}/cancel``"""
+
+    @verb(answers={202: None}, fails=(409,))
+    def post(self, order_id: str) -> Response:
+        """Give up a pending order of a certificate, from microversion 1.4 on; 202. If the authority has
+        issued it by then it is kept."""
+        versions.require(pecan.request.environ, versions.CERTIFICATES)
+        self.call(placing.cancel, pecan.request.environ['km.identity'], order_id=order_id)
+        return Response(status=202, content_type=None)
+
+
+def described(row: Row, environ: dict[str, Any], links: Links, *,
+              csr: str | None = None) -> dict[str, Any]:
+    """An order as clients see it. There is no further key: clients choke on those they don't know.
+
+    :param csr: the request, PEM, if it is one of a certificate.
+    """
+    meta = json.loads(row.meta)
+    if row.type == jobs.CERTIFICATE:
+        meta = certificate_orders.shown(meta, csr, environ, links)
     told = {
         'created': row.created.isoformat(),
         'updated': row.updated.isoformat(),
         'status': row.status,
         'type': row.type,
-        'meta': json.loads(row.meta),
+        'meta': meta,
         'creator_id': row.creator_id,
         'order_ref': links.to(environ, 'orders', row.id),
         'sub_status': row.sub_status or _UNKNOWN,
@@ -182,6 +223,14 @@ def _passphrase(order_type: str, meta: dict[str, Any]) -> str | None:
         raise schemas.unfit('Order', 'must be given once, and for asymmetric keys only',
                             'meta.passphrase')
     return given.pop() if given else None
+
+
+def _types(asked: str | None) -> tuple[str, ...]:
+    """The types of orders that a list has."""
+    usual = jobs.KEY, jobs.ASYMMETRIC
+    if asked is None:
+        return usual
+    return (asked,) if asked in (*usual, jobs.CERTIFICATE) else ()
 
 
 def _filters(asked: dict[str, str]) -> list[Filter]:

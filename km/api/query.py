@@ -68,10 +68,10 @@ def read(environ: dict[str, Any]) -> dict[str, str]:
         pairs = parse_qsl(environ.get('QUERY_STRING', ''), keep_blank_values=True,
                           errors='strict', max_num_fields=100)
     except ValueError:
-        raise _bad() from None
+        raise bad() from None
     found = dict(pairs)
     if len(found) != len(pairs) or any('\x00' in name + value for name, value in pairs):
-        raise _bad()
+        raise bad()
     return found
 
 
@@ -82,7 +82,7 @@ def page(query: dict[str, str], *, default: int, most: int) -> Page:
     """
     limit, offset = _integer(query.get('limit')), _integer(query.get('offset'))
     if limit is not None and limit < 0:
-        raise _bad()
+        raise bad()
     if offset is None or not 0 <= offset <= _MAX_OFFSET:
         offset = 0
     return Page(default if limit is None else min(max(limit, 1), most), offset)
@@ -103,7 +103,7 @@ def bits(wanted: str) -> list[Filter]:
     if not _DIGITS.match(wanted):
         return []
     if len(wanted) > len(str(_MAX_BITS)) or not 1 <= int(wanted) <= _MAX_BITS:
-        raise _bad()
+        raise bad()
     return [Filter('bit_length', 'eq', int(wanted))]
 
 
@@ -118,13 +118,13 @@ def times(column: str, wanted: str) -> list[Filter]:
         if not colon or operator not in _OPERATORS:
             operator, date = 'eq', part
         if operator in found:
-            raise _bad()
+            raise bad()
         try:
             found[operator] = Filter(column, operator, schemas.time(date.strip()))
         except ValueError:
-            raise _bad() from None
+            raise bad() from None
     if any(len(end & found.keys()) > 1 for end in _EXCLUSIVE):
-        raise _bad()
+        raise bad()
     return list(found.values())
 
 
@@ -137,7 +137,7 @@ def order(wanted: str, keys: frozenset[str]) -> list[tuple[str, bool]]:
     for part in wanted.split(','):
         key, _, direction = part.strip().partition(':')
         if key not in keys or key in found or direction not in ('', 'asc', 'desc'):
-            raise _bad()
+            raise bad()
         found[key] = direction == 'desc'
     return list(found.items())
 
@@ -149,7 +149,7 @@ def boolean(query: dict[str, str], name: str) -> bool:
     """
     value = query.get(name, 'false').lower()
     if value not in ('true', '1', 'false', '0'):
-        raise _bad()
+        raise bad()
     return value in ('true', '1')
 
 
@@ -157,5 +157,6 @@ def _integer(value: str | None) -> int | None:
     return int(value) if value is not None and _INTEGER.match(value) else None
 
 
-def _bad() -> Malformed:
+def bad() -> Malformed:
+    """What a query is told whose values are no such."""
     return Malformed('URI provided invalid query string parameters.')

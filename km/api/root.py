@@ -6,6 +6,7 @@ from webob import Response
 from km.api import (
     acls,
     authorities,
+    certificates,
     consumers,
     containers,
     metadata,
@@ -44,7 +45,10 @@ def tree(house: House | None) -> Resource:
             house,
             secrets=containers.ContainerSecrets(house),
             **_of_either(house, CONTAINER))),
-        'orders': orders.Orders(house, member=orders.Order(house)),
+        'orders': orders.Orders(house, member=orders.Order(
+            house, cancel=orders.Cancellation(house), revoke=certificates.RevocationOfOrder(house))),
+        'certificates': certificates.Certificates(house, member=certificates.Certificate(
+            house, renew=certificates.Renewal(house), revoke=certificates.Revocation(house))),
         'quotas': quotas.Quotas(house),
         'project-quotas': quotas.AllProjectQuotas(house, member=quotas.ProjectQuotas(house)),
         'secret-stores': _stores(house),

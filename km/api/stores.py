@@ -145,8 +145,7 @@ class StoreOfSecret(HouseResource):
     def put(self, secret_id: str, store_id: str) -> Response:
         """Move the payload there, from microversion 1.3 on; 204. It can be read all the while."""
         environ = pecan.request.environ
-        if environ['km.microversion'] < versions.STORES:
-            raise NotFound('')
+        versions.require(environ, versions.STORES)
         self.call(moving.move, environ['km.identity'], secret_id=secret_id, store_id=store_id)
         return nothing()
 

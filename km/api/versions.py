@@ -11,17 +11,19 @@ from webob import Response
 from km.api import query, schemas
 from km.api.faults import NotAcceptable
 from km.api.resource import Links
-from km.errors import Malformed
+from km.errors import Malformed, NotFound
 
 SERVICE = 'key-manager'
 HEADER = 'OpenStack-API-Version'
-MINIMUM, MAXIMUM = (1, 0), (1, 3)
+MINIMUM, MAXIMUM = (1, 0), (1, 4)
 #: Secrets show their consumers from here on.
 CONSUMERS = (1, 1)
 #: Who deletes a secret that has consumers must say that it is meant from here on.
 KEPT_FOR_CONSUMERS = (1, 2)
 #: Secrets and stores show the id of a store, and secrets can be moved to another, from here on.
 STORES = (1, 3)
+#: Certificates are a collection of their own, and orders of them can be cancelled, from here on.
+CERTIFICATES = (1, 4)
 
 _ENVIRON = 'HTTP_OPENSTACK_API_VERSION'
 _NEWEST = '.'.join(map(str, MAXIMUM))
@@ -70,6 +72,12 @@ def negotiate(environ: dict[str, Any]) -> tuple[int, int]:
     if asked and re.fullmatch(r'[0-9]{1,4}\.[0-9]{1,4}', asked):
         raise NotAcceptable(f'There are versions 1.0 to {_NEWEST} of this API.')
     raise Malformed(f'{HEADER} must be "{SERVICE} X.Y" or "{SERVICE} latest".')
+
+
+def require(environ: dict[str, Any], version: tuple[int, int]) -> None:
+    """:raises NotFound: the request is of a version that knows nothing of this."""
+    if environ['km.microversion'] < version:
+        raise NotFound('')
 
 
 def document(environ: dict[str, Any], links: Links) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 """Options that choose plugins. A plugin's own options are on its class; the registry adds them."""
 from oslo_config import cfg
 
+from km.conf.events import NOTIFIER_INSTANCE_OPTIONS
+
 SECRET_STORE_GROUP = 'secret_store'
 SECRET_STORE_OPTIONS = (
     cfg.ListOpt(
@@ -74,4 +76,5 @@ HOSTED = {
                                             '[orders] lease_seconds.'),
     'challenge_responder': hosted_options('responder'),
     'certificate_authority': hosted_options('authority', ' Keep it below [orders] lease_seconds.'),
+    'notifier': (*INSTANCE_OPTIONS, *NOTIFIER_INSTANCE_OPTIONS),
 }

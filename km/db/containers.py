@@ -39,6 +39,7 @@ _DELETE = CONTAINERS.delete().where(_of_id)
 _COUNT = sa.select(sa.func.count()).select_from(CONTAINERS).where(_of_project)
 _ADD = CONTAINER_SECRETS.insert()
 _of_container = _held.container_id == bindparam('of')
+_EMPTY = CONTAINER_SECRETS.delete().where(_of_container)
 _REMOVE = CONTAINER_SECRETS.delete().where(_of_container, _held.secret_id == bindparam('secret'))
 _its_name = sa.func.coalesce(_held.name, '')
 _REMOVE_NAMED = _REMOVE.where(_its_name == bindparam('named'))
@@ -110,6 +111,11 @@ def remove(connection: sa.Connection, container_id: str, *, name: str | None, se
     if name is None:
         return connection.execute(_REMOVE, values).rowcount == 1
     return connection.execute(_REMOVE_NAMED, {**values, 'named': name}).rowcount == 1
+
+
+def empty(connection: sa.Connection, container_id: str) -> None:
+    """Take all secrets out of a container. Needs a transaction that keeps others from changing it."""
+    connection.execute(_EMPTY, {'of': container_id})
 
 
 def delete(connection: sa.Connection, container_id: str) -> bool:

@@ -271,10 +271,11 @@ PROJECT_AUTHORITIES = sa.Table(
 
 #: How far an order of a certificate is, beside its row in ``orders``. ``step`` is what is to be done
 #: next. ``csr`` is PEM; ``reference`` what the authority needs to go on. ``issuing`` counts the times
-#: that it was asked to issue. ``key_id`` is the secret with the private key; the order has made it if
-#: ``holds_key``, and then it is held until the order is fulfilled. ``renews`` is the certificate that
-#: this one replaces. ``renew_percent`` of its lifetime is when the new one is to be renewed; null is
-#: never.
+#: that it was asked to issue, ``failures`` those in a row that it did not answer. ``key_id`` is the
+#: secret with the private key; the order has made it if ``holds_key``, and then it is held until the
+#: order is fulfilled. One that is ``cancelled`` is given up unless there is a certificate by then.
+#: ``renews`` is the certificate that this one replaces. ``renew_percent`` of its lifetime is when the
+#: new one is to be renewed; null is never.
 CERTIFICATE_ORDERS = sa.Table(
     'certificate_orders', METADATA,
     Column('order_id', Id, sa.ForeignKey('orders.id', ondelete='CASCADE'), primary_key=True),
@@ -285,6 +286,8 @@ CERTIFICATE_ORDERS = sa.Table(
     Column('csr', ascii_text(24576)),
     Column('reference', sa.String(4096)),
     Column('issuing', sa.Integer, nullable=False),
+    Column('failures', sa.Integer, nullable=False),
+    Column('cancelled', sa.Boolean, nullable=False),
     Column('key_id', Id),
     Column('passphrase_id', Id),
     Column('holds_key', sa.Boolean, nullable=False),
@@ -297,10 +300,10 @@ CERTIFICATE_ORDERS = sa.Table(
 )
 
 #: What was issued. Each is a version of what its container has; ``is_current`` is true for the one
-#: that is in there and null for those before. ``certificate_id`` and its like are secrets.
-#: ``renew_at`` is when to look whether to renew it, ``renewal`` the order that does; ``warned_days``
-#: the last notice of its end that was given. What is asked to be revoked is due at ``revoke_at`` until
-#: ``revoked`` says when it was.
+#: that is in there and null for those before. ``certificate_id`` and its like are secrets; ``csr`` is
+#: the request, PEM. ``renew_at`` is when to look whether to renew it, ``renewal`` the order that does;
+#: ``warned_days`` the last notice of its end that was given. What is asked to be revoked is due at
+#: ``revoke_at`` until ``revoked`` says when it was.
 CERTIFICATES = sa.Table(
     'certificates', METADATA,
     Column('id', Id, primary_key=True),
@@ -317,6 +320,7 @@ CERTIFICATES = sa.Table(
     Column('issuer', sa.String(1024), nullable=False),
     Column('names', sa.String(4096), nullable=False),
     Column('fingerprint', ascii_text(64), nullable=False),
+    Column('csr', ascii_text(24576), nullable=False),
     Column('not_before', Time, nullable=False),
     Column('not_after', Time, nullable=False),
     Column('certificate_id', Id, nullable=False),

@@ -12,25 +12,36 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from km.db import pages
-from km.db.models import ACTIVE, ERROR, ORDERS, PENDING
+from km.db.models import ACTIVE, DELETING, ERROR, ORDERS, PENDING
+
+#: A sub-status and a sentence.
+Told = tuple[str, str] | None
 
 _columns = ORDERS.c
 
 _of_id = _columns.id == bindparam('of')
 _of_project = _columns.project_id == bindparam('project')
-_due = sa.and_(_columns.status == PENDING, _columns.lease_until <= bindparam('now'))
+_visible = _columns.status != DELETING
+#: Still to be worked on. One that is on its way out may have something at an authority to give up.
+_open = _columns.status.in_((PENDING, DELETING))
+_due = sa.and_(_open, _columns.lease_until <= bindparam('now'))
 
-_GET = sa.select(ORDERS).where(_of_id, _of_project)
+_GET = sa.select(ORDERS).where(_of_id, _of_project, _visible)
+_STATE = sa.select(ORDERS).where(_of_id)
 _INSERT = ORDERS.insert()
-_DELETE = ORDERS.delete().where(_of_id, _of_project)
-_COUNT = sa.select(sa.func.count()).select_from(ORDERS).where(_of_project)
+#: What an authority may be at is not simply removed.
+_at_authority = sa.and_(_columns.type == 'certificate', _columns.status == PENDING)
+_DELETE = ORDERS.delete().where(_of_id, _of_project, _visible, sa.not_(_at_authority))
+_REMOVE = ORDERS.delete().where(_of_id)
+_COUNT = sa.select(sa.func.count()).select_from(ORDERS).where(_of_project, _visible)
 _DUE = sa.select(ORDERS).where(_due).with_for_update(skip_locked=True)
 _NEXT_DUE = _DUE.order_by(_columns.lease_until).limit(1)
 _ENDED = sa.select(_columns.id, _columns.project_id).where(
-    _columns.status != PENDING, _columns.updated < bindparam('before')).limit(bindparam('page'))
-_CLAIM = ORDERS.update().where(_of_id, _columns.fence == bindparam('seen'), _columns.status == PENDING)
-_OUTCOME = ORDERS.update().where(
-    _of_id, _columns.fence == bindparam('by'), _columns.status == PENDING)
+    _columns.status.in_((ACTIVE, ERROR)), _columns.updated < bindparam('before')).limit(
+        bindparam('page'))
+_CLAIM = ORDERS.update().where(_of_id, _columns.fence == bindparam('seen'), _open)
+_OUTCOME = ORDERS.update().where(_of_id, _columns.fence == bindparam('by'), _open)
+_HURRY = ORDERS.update().where(_of_id, _of_project, _at_authority)
 
 
 def get(connection: sa.Connection, order_id: str, *, project_id: str) -> sa.Row | None:
@@ -57,37 +68,67 @@ def claim(connection: sa.Connection, order_id: str | None = None, *, now: dateti
             'of': found.id, 'seen': found.fence, 'fence': found.fence + 1,
             'attempts': found.attempts + 1, 'lease_until': until}).rowcount:
         return None
-    return connection.execute(_GET, {'of': found.id, 'project': found.project_id}).one()
+    return connection.execute(_STATE, {'of': found.id}).one()
+
+
+def still_claimed(connection: sa.Connection, order_id: str, *, fence: int, until: datetime) -> bool:
+    """Make a claim good until then; False if it is not the last one, or the order is gone."""
+    return connection.execute(_OUTCOME, {
+        'of': order_id, 'by': fence, 'lease_until': until}).rowcount == 1
+
+
+def due_now(connection: sa.Connection, order_id: str, *, project_id: str, now: datetime,
+            deleting: bool) -> bool:
+    """Have a pending order of a certificate looked at again at once; False if there is none.
+
+    :param deleting: whether it shall not exist for clients any more.
+    """
+    return connection.execute(_HURRY, {
+        'of': order_id, 'project': project_id, 'status': DELETING if deleting else PENDING,
+        'lease_until': now}).rowcount == 1
 
 
 def fulfilled(connection: sa.Connection, order_id: str, *, fence: int, secret_id: str | None,
-              container_id: str | None, now: datetime) -> bool:
-    """Record what an order has made; False if the claim is not the last one, or the order is gone."""
+              container_id: str | None, now: datetime, told: Told = None) -> bool:
+    """Record what an order has made; False if the claim is not the last one, or the order is gone.
+
+    :param told: its sub-status and a sentence, if there is more to say.
+    """
     return connection.execute(_OUTCOME, {
         'of': order_id, 'by': fence, 'status': ACTIVE, 'secret_id': secret_id,
-        'container_id': container_id, 'updated': now}).rowcount == 1
+        'container_id': container_id, 'updated': now, **_told(told)}).rowcount == 1
 
 
 def failed(connection: sa.Connection, order_id: str, *, fence: int, code: str, reason: str,
-           now: datetime) -> bool:
+           now: datetime, told: Told = None) -> bool:
     """Give an order up.
 
     :param code: what HTTP would call it, as text.
     """
     return connection.execute(_OUTCOME, {
         'of': order_id, 'by': fence, 'status': ERROR, 'error_status_code': code,
-        'error_reason': reason, 'updated': now}).rowcount == 1
+        'error_reason': reason, 'updated': now, **_told(told)}).rowcount == 1
 
 
-def postponed(connection: sa.Connection, order_id: str, *, fence: int, until: datetime) -> bool:
+def postponed(connection: sa.Connection, order_id: str, *, fence: int, until: datetime,
+              told: Told = None) -> bool:
     """Let an order be due again at a later time."""
     return connection.execute(_OUTCOME, {
-        'of': order_id, 'by': fence, 'lease_until': until}).rowcount == 1
+        'of': order_id, 'by': fence, 'lease_until': until, **_told(told)}).rowcount == 1
+
+
+def _told(told: Told) -> dict[str, str]:
+    return {} if told is None else {'sub_status': told[0], 'sub_status_message': told[1]}
 
 
 def delete(connection: sa.Connection, order_id: str, *, project_id: str) -> bool:
-    """Remove an order, whatever its state; False if there is none."""
+    """Remove an order; False if there is none, or it is a pending one of a certificate."""
     return connection.execute(_DELETE, {'of': order_id, 'project': project_id}).rowcount == 1
+
+
+def remove(connection: sa.Connection, order_id: str) -> None:
+    """Remove an order that has ended, of which clients know nothing any more."""
+    connection.execute(_REMOVE, {'of': order_id})
 
 
 def ended(connection: sa.Connection, *, before: datetime, page: int) -> Sequence[sa.Row]:
@@ -100,8 +141,8 @@ def count(connection: sa.Connection, project_id: str) -> int:
     return connection.execute(_COUNT, {'project': project_id}).scalar_one()
 
 
-def page(connection: sa.Connection, project_id: str, *, filters: Sequence[pages.Filter], limit: int,
-         offset: int) -> tuple[Sequence[sa.Row], int]:
-    """One page of a project's orders, and how many there are."""
-    return pages.page(connection, ORDERS, _columns.project_id == project_id, filters=filters,
-                      limit=limit, offset=offset)
+def page(connection: sa.Connection, project_id: str, *, types: Sequence[str],
+         filters: Sequence[pages.Filter], limit: int, offset: int) -> tuple[Sequence[sa.Row], int]:
+    """One page of a project's orders of these types, and how many there are."""
+    return pages.page(connection, ORDERS, _columns.project_id == project_id, _visible,
+                      _columns.type.in_(types), filters=filters, limit=limit, offset=offset)

@@ -19,6 +19,7 @@ from km.db.models import (
     ACTIVE,
     CONSUMERS,
     DELETING,
+    HELD,
     PROJECT_SETTINGS,
     SECRET,
     SECRETS,
@@ -53,6 +54,7 @@ _INSERT_UNLESS_SETTLED = SECRETS.insert().from_select(
         ~sa.exists().where(PROJECT_SETTINGS.c.project_id == bindparam('project_id')))).execution_options(
             preserve_rowcount=True)  # psycopg's cursor forgets it otherwise
 _ACTIVATE = SECRETS.update().where(_of_intent, _columns.status == STORING)
+_HELD = SECRETS.update().where(_of_id, _columns.status == HELD)
 _CLAIM_PAYLOAD = SECRETS.update().where(
     _of_id, _columns.status == ACTIVE, _columns.reference.is_(None), _no_intent)
 _SET_PAYLOAD = SECRETS.update().where(_of_intent, _columns.status == ACTIVE)
@@ -135,6 +137,25 @@ def activate(connection: sa.Connection, secret_id: str, *, intent: str,
     return connection.execute(_ACTIVATE, {
         'of': secret_id, 'by': intent, 'status': ACTIVE, 'reference': json.dumps(dict(reference)),
         'intent': None, 'intent_at': None}).rowcount == 1
+
+
+def hold_for_order(connection: sa.Connection, secret_id: str, *, intent: str,
+                   reference: Mapping[str, str | int]) -> bool:
+    """Record that a new secret is stored and exists for its order alone; False as in ``activate``."""
+    return connection.execute(_ACTIVATE, {
+        'of': secret_id, 'by': intent, 'status': HELD, 'reference': json.dumps(dict(reference)),
+        'intent': None, 'intent_at': None}).rowcount == 1
+
+
+def release(connection: sa.Connection, secret_id: str) -> bool:
+    """Let a secret that was held exist for clients; False if it is not held."""
+    return connection.execute(_HELD, {'of': secret_id, 'status': ACTIVE}).rowcount == 1
+
+
+def drop_held(connection: sa.Connection, secret_id: str, *, intent: str, now: datetime) -> None:
+    """Have a secret that is held erased, for its order has come to nothing."""
+    connection.execute(_HELD, {
+        'of': secret_id, 'status': DELETING, 'intent': intent, 'intent_at': now})
 
 
 def to_be_filled(connection: sa.Connection, secret_id: str) -> sa.Row | None:

@@ -65,6 +65,8 @@ class HostedAuthority(Guest):
 
     what = 'certificate authority'
     guest: CertificateAuthority
+    #: The newest complete CRL of each issuer, as of the last sweep here.
+    published: Mapping[str, Crl] = {}
     looks_right: ClassVar[Mapping[str, Callable[[Any], bool]]] = {
         'check': is_text,
         'authorities': lambda answer: isinstance(answer, list | tuple) and len(answer) > 0 and all(

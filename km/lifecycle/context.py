@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from km.errors import Invalid
 from km.hosting.authority import HostedAuthority
+from km.hosting.notifier import HostedNotifier
 from km.hosting.store import HostedStore
 from km.identity import Identity
 
@@ -59,6 +60,9 @@ class Context:
     :param certificates: the ``[certificates]`` section.
     :param transport_keys: the ``[transport_keys]`` section.
     :param cast: has a task run at some time, maybe elsewhere; only ever called after commit.
+    :param notifiers: open notifiers by the operator's names.
+    :param events: the ``[events]`` section.
+    :param may: whether somebody is allowed an action on a target, as the ACL decides.
     :param remind: has this process look for what is due again at that time; the sweep does so anyway,
         later perhaps.
     :param clock: tells the time, UTC without a zone.
@@ -73,10 +77,13 @@ class Context:
     quotas: Mapping[str, int]
     orders: cfg.ConfigOpts.GroupAttr
     certificates: cfg.ConfigOpts.GroupAttr
+    events: cfg.ConfigOpts.GroupAttr
     transport_keys: cfg.ConfigOpts.GroupAttr
     cast: Callable[..., None]
     clock: Callable[[], datetime]
     authorities: Mapping[str, HostedAuthority] = field(default_factory=dict)
+    notifiers: Mapping[str, HostedNotifier] = field(default_factory=dict)
+    may: Callable[[Identity, str, Mapping[str, object]], bool] = lambda *_: False
     remind: Callable[[datetime], None] = lambda _at: None
     identity: Identity = NOBODY
 

@@ -2,14 +2,23 @@
 """An order as the process has it that is to fulfil it."""
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Self
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
+from km.db import certificate_orders, orders
+from km.db.failures import retried
+from km.db.models import PENDING
 from km.identity import Identity
+from km.lifecycle.context import Context
 
 #: The types of orders.
-KEY, ASYMMETRIC = 'key', 'asymmetric'
+KEY, ASYMMETRIC, CERTIFICATE = 'key', 'asymmetric', 'certificate'
+
+
+class Superseded(Exception):
+    """Another worker has claimed the order, or it was deleted: what was made for it is nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +38,13 @@ class Job:
     repeatable: bool
     owner: Identity
     passphrase: str | None = field(default=None, repr=False)
+    status: str = PENDING
 
     @classmethod
     def of(cls, row: Row) -> Self:
         """The job that a row of an order is."""
-        return cls(id=row.id, type=row.type, meta=json.loads(row.meta), fence=row.fence,
-                   attempts=row.attempts, repeatable=row.repeatable,
+        return cls(id=row.id, type=row.type, status=row.status, meta=json.loads(row.meta),
+                   fence=row.fence, attempts=row.attempts, repeatable=row.repeatable,
                    owner=Identity(user_id=row.creator_id, project_id=row.project_id))
 
     def makes(self) -> dict[str, int]:
@@ -42,3 +52,25 @@ class Job:
         if self.type == KEY:
             return {'secrets': 1}
         return {'secrets': 3 if self.passphrase else 2, 'containers': 1}
+
+
+def lease(ctx: Context) -> timedelta:
+    """How long a claim is good before another worker may take the order over."""
+    return timedelta(seconds=ctx.orders.lease_seconds)
+
+
+@retried
+def changed(ctx: Context, job: Job, **values: Any) -> Row:
+    """Note how far an order of a certificate is; see ``change``."""
+    with ctx.transaction() as connection:
+        return change(ctx, connection, job, **values)
+
+
+def change(ctx: Context, connection: Connection, job: Job, **values: Any) -> Row:
+    """Note how far an order of a certificate is, and renew the claim of it; the row as it is then.
+
+    :raises Superseded: the claim is not the last one.
+    """
+    if not orders.still_claimed(connection, job.id, fence=job.fence, until=ctx.clock() + lease(ctx)):
+        raise Superseded
+    return certificate_orders.change(connection, job.id, **values)

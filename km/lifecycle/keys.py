@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_public_key,
 )
 
 from km.errors import Rejected
@@ -67,6 +68,22 @@ def require_pair(algorithm: str, bit_length: int, *, legacy: bool) -> None:
     known = {'rsa': _RSA + (_LEGACY_RSA if legacy else ()), 'ec': tuple(_CURVES),
              'ed25519': (_ED25519_BITS,)}
     _require_size(algorithm, bit_length, known.get(algorithm.lower()))
+
+
+def kind_of(public_key: bytes) -> tuple[str, int]:
+    """What to ask ``make_pair`` for, to have another pair like one.
+
+    :param public_key: SubjectPublicKeyInfo, DER.
+    :raises Rejected: km makes no such pairs.
+    """
+    key = load_der_public_key(public_key)
+    if isinstance(key, rsa.RSAPublicKey):
+        return 'rsa', next((size for size in _RSA if size >= key.key_size), _RSA[-1])
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return 'ec', key.key_size
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return 'ed25519', _ED25519_BITS
+    raise Rejected('km makes no keys of that kind.')
 
 
 def make_key(bit_length: int) -> bytes:

@@ -21,9 +21,9 @@ from km.db.failures import retried
 from km.db.secrets import activate
 from km.errors import NotFound, QuotaExceeded, Rejected, Unavailable
 from km.interfaces import Reference
-from km.lifecycle import keys, making, quotas, secrets, stores
+from km.lifecycle import certificate_orders, keys, making, quotas, secrets, stores
 from km.lifecycle.context import Context, task
-from km.lifecycle.jobs import ASYMMETRIC, Job
+from km.lifecycle.jobs import ASYMMETRIC, CERTIFICATE, Job, Superseded, lease
 from km.lifecycle.keys import Wanted
 from km.lifecycle.secrets import Deposit
 
@@ -31,10 +31,6 @@ LOG = logging.getLogger(__name__)
 
 _PAGE = 100
 _LONGEST_PAUSE = timedelta(hours=1)
-
-
-class _Superseded(Exception):
-    """Another worker has claimed the order, or it was deleted: what was made for it is nobody's."""
 
 
 @task('orders:post')
@@ -55,7 +51,7 @@ def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
     job = Job(id=order_id, type=order_type, meta=meta, fence=int(not waits), attempts=int(not waits),
               repeatable=not passphrase, owner=ctx.identity, passphrase=passphrase)
     wanted, refusal = ([], None) if waits else _wanted(ctx, job)
-    deposits = _place(ctx, job, wanted, due=now if waits else now + _lease(ctx))
+    deposits = _place(ctx, job, wanted, due=now if waits else now + lease(ctx))
     if waits:
         _have_processed(ctx, order_id)
         return order_id
@@ -84,8 +80,9 @@ def delete(ctx: Context, *, order_id: str) -> None:
     :raises NotFound: it is gone already.
     """
     with ctx.statement() as connection:
-        if not orders.delete(connection, order_id, project_id=ctx.identity.project_id):
-            raise NotFound('Order not found.')
+        deleted = orders.delete(connection, order_id, project_id=ctx.identity.project_id)
+    if not deleted and not certificate_orders.delete(ctx, order_id=order_id):
+        raise NotFound('Order not found.')
 
 
 def clean(ctx: Context, *, days: int) -> int:
@@ -131,7 +128,7 @@ def _have_processed(ctx: Context, order_id: str) -> None:
 def _claim(ctx: Context, order_id: str | None) -> Row | None:
     now = ctx.clock()
     with ctx.transaction() as connection:
-        return orders.claim(connection, order_id, now=now, until=now + _lease(ctx))
+        return orders.claim(connection, order_id, now=now, until=now + lease(ctx))
 
 
 def _process(ctx: Context, order_id: str | None) -> bool:
@@ -139,7 +136,9 @@ def _process(ctx: Context, order_id: str | None) -> bool:
     if row is None:
         return False
     job = Job.of(row)
-    if job.repeatable:
+    if job.type == CERTIFICATE:
+        certificate_orders.advance(ctx, job)
+    elif job.repeatable:
         with _outcome(ctx, job):
             _fulfil(ctx, job)
     else:
@@ -153,7 +152,7 @@ def _outcome(ctx: Context, job: Job) -> Iterator[None]:
     """Fulfil an order in here, and how it went is written down."""
     try:
         yield
-    except _Superseded:
+    except Superseded:
         LOG.warning('Order %s was deleted, or taken over from claim %d.', job.id, job.fence)
     except Rejected as error:
         _give_up(ctx, job, '400', error.sentence)
@@ -172,7 +171,7 @@ def _outcome(ctx: Context, job: Job) -> Iterator[None]:
 def _fulfil(ctx: Context, job: Job) -> None:
     """Do what an order wants.
 
-    :raises Rejected, Unavailable, _Superseded: see ``making.wanted`` and ``_keep``.
+    :raises Rejected, Unavailable, Superseded: see ``making.wanted`` and ``_keep``.
     :raises QuotaExceeded: the project took the room otherwise since it placed the order.
     """
     wanted = making.wanted(job, legacy=ctx.orders.legacy_algorithms)
@@ -212,12 +211,12 @@ def _keep(ctx: Context, job: Job, wanted: list[Wanted], deposits: list[Deposit])
     """Make what is wanted, in the store, and let it and the order become real together.
 
     :raises Rejected, Unavailable: as the store says.
-    :raises _Superseded: see ``_record``.
+    :raises Superseded: see ``_record``.
     """
     references = secrets.fill(ctx, deposits, lambda: making.make(job, deposits))
     try:
         _record(ctx, job, wanted, deposits=deposits, references=references)
-    except _Superseded:
+    except Superseded:
         for deposit, reference in zip(deposits, references, strict=True):
             secrets.undo(deposit, reference)
         raise
@@ -228,7 +227,7 @@ def _record(ctx: Context, job: Job, wanted: list[Wanted], *, deposits: list[Depo
             references: list[Reference]) -> None:
     """Let an order and its secrets be active, the halves of a pair in a container.
 
-    :raises _Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
+    :raises Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
     """
     ids = [deposit.secret_id for deposit in deposits]
     with ctx.transaction() as connection:
@@ -236,11 +235,11 @@ def _record(ctx: Context, job: Job, wanted: list[Wanted], *, deposits: list[Depo
         if not orders.fulfilled(
                 connection, job.id, fence=job.fence, secret_id=None if container_id else ids[0],
                 container_id=container_id, now=ctx.clock()):
-            raise _Superseded
+            raise Superseded
         for deposit, reference in zip(deposits, references, strict=True):
             if not activate(connection, deposit.secret_id, intent=deposit.intent,
                             reference=reference):
-                raise _Superseded
+                raise Superseded
         if container_id:
             containers.add(connection, container_id, {
                 one.name: secret_id for one, secret_id in zip(wanted, ids, strict=True)})
@@ -269,7 +268,3 @@ def _postpone(ctx: Context, job: Job, reason: str) -> None:
     pause = min(timedelta(seconds=ctx.orders.retry_seconds * 2 ** (job.attempts - 1)), _LONGEST_PAUSE)
     with ctx.statement() as connection:
         orders.postponed(connection, job.id, fence=job.fence, until=ctx.clock() + pause)
-
-
-def _lease(ctx: Context) -> timedelta:
-    return timedelta(seconds=ctx.orders.lease_seconds)

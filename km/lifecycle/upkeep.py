@@ -15,7 +15,17 @@ from km.db import secrets as secret_rows
 from km.db import transport_keys as key_rows
 from km.db.models import DELETING
 from km.errors import KmError, NotFound
-from km.lifecycle import moving, orders, secrets, transport_keys
+from km.lifecycle import (
+    authorities,
+    crls,
+    events,
+    moving,
+    orders,
+    renewals,
+    revocations,
+    secrets,
+    transport_keys,
+)
 from km.lifecycle.context import Context, new_intent
 
 LOG = logging.getLogger(__name__)
@@ -26,16 +36,20 @@ _PAGE = 100
 @dataclasses.dataclass(slots=True)
 class Swept:
     """What one sweep did: secrets and transport keys erased because their time was over, pieces of work
-    ended, failures, and orders that were due."""
+    ended, failures, orders that were due, renewals begun, revocations carried out and events told."""
 
     expired: int = 0
     ended: int = 0
     failed: int = 0
     ordered: int = 0
+    renewed: int = 0
+    revoked: int = 0
+    told: int = 0
 
     def __str__(self) -> str:
         return (f'{self.expired} expired, {self.ended} ended, {self.failed} failed, '
-                f'{self.ordered} orders tried')
+                f'{self.ordered} orders tried, {self.renewed} certificates renewed, '
+                f'{self.revoked} revoked, {self.told} events told')
 
 
 def sweep(ctx: Context) -> Swept:
@@ -49,7 +63,10 @@ def sweep(ctx: Context) -> Swept:
     _erase_expired(ctx, swept)
     _end_abandoned(ctx, swept, secret_rows, _end_secret)
     _end_abandoned(ctx, swept, key_rows, transport_keys.erase)
-    _renew_transport_key(ctx, swept)
+    _try(ctx, swept, 'Transport keys stay as they are', _renew_transport_key)
+    _try(ctx, swept, 'Authorities are not looked at', lambda *_: authorities.refresh(ctx))
+    _try(ctx, swept, 'CRLs are not looked at', lambda *_: crls.publish(ctx))
+    _try(ctx, swept, 'No notice is given of ends', _warn)
     return _do_what_is_due(ctx, swept)
 
 
@@ -61,6 +78,9 @@ def do_what_is_due(ctx: Context) -> Swept:
 def _do_what_is_due(ctx: Context, swept: Swept) -> Swept:
     while orders.process_next(ctx):
         swept.ordered += 1
+    _try(ctx, swept, 'Certificates are not renewed', _renew)
+    _try(ctx, swept, 'Certificates are not revoked', _revoke)
+    _try(ctx, swept, 'Events are not told', _tell)
     return swept
 
 
@@ -124,13 +144,37 @@ def _end_secret(ctx: Context, row: Row) -> None:
         secrets.undo_storing(ctx, row)
 
 
+def _renew(ctx: Context, swept: Swept) -> None:
+    swept.renewed += renewals.renew_due(ctx)
+
+
+def _warn(ctx: Context, swept: Swept) -> None:
+    renewals.warn(ctx)
+
+
+def _revoke(ctx: Context, swept: Swept) -> None:
+    swept.revoked += revocations.revoke_due(ctx)
+
+
+def _tell(ctx: Context, swept: Swept) -> None:
+    swept.told += events.deliver(ctx)
+
+
 def _renew_transport_key(ctx: Context, swept: Swept) -> None:
+    swept.expired += transport_keys.retire_superseded(ctx)
+    transport_keys.rotate_aged(ctx)
+
+
+def _try(ctx: Context, swept: Swept, otherwise: str, work: Callable[[Context, Swept], None]) -> None:
+    """Do a part of the sweep, whose failure keeps no other part from being done.
+
+    :param otherwise: what that means, for the log.
+    """
     try:
-        swept.expired += transport_keys.retire_superseded(ctx)
-        transport_keys.rotate_aged(ctx)
+        work(ctx, swept)
     except KmError as error:
         swept.failed += 1
-        LOG.warning('Transport keys stay as they are until the next sweep: %s', error.sentence)
+        LOG.warning('%s until the next sweep: %s', otherwise, error.sentence)
     except Exception:
         swept.failed += 1
-        LOG.exception('Transport keys stay as they are until the next sweep.')
+        LOG.exception('%s until the next sweep.', otherwise)

@@ -10,6 +10,7 @@ from km.errors import KmError, Unavailable, Unexpected
 from km.lifecycle import (  # noqa: F401  importing them fills TASKS
     acls,
     authorities,
+    certificate_orders,
     consumers,
     containers,
     health,
@@ -18,6 +19,8 @@ from km.lifecycle import (  # noqa: F401  importing them fills TASKS
     orders,
     publication,
     quotas,
+    renewals,
+    revocations,
     secrets,
     stores,
     subordinates,

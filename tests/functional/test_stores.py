@@ -53,7 +53,7 @@ def ctx(request):
         stores={'plugin': store}, default_store='plugin',
         statement=database.statement, transaction=database.transaction,
         intent_timeout=timedelta(minutes=10), quotas={}, orders=conf.orders,
-        certificates=conf.certificates,
+        certificates=conf.certificates, events=conf.events,
         transport_keys=conf.transport_keys, cast=None, clock=timeutils.utcnow)
     database.close()
 

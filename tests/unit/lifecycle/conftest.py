@@ -103,7 +103,7 @@ def ctx(database, store, clock):
         identity=Identity(user_id='ann', project_id='alpha'), stores={'memory': SameThread(store)},
         default_store='memory', statement=database.statement, transaction=database.transaction,
         intent_timeout=timedelta(minutes=10), quotas=UNLIMITED, orders=new().orders,
-        certificates=new().certificates, transport_keys=new().transport_keys,
+        certificates=new().certificates, events=new().events, transport_keys=new().transport_keys,
         cast=Mailbox(), clock=clock)
 
 

@@ -26,7 +26,7 @@ def transport():
 def dispatcher(clock):
     return Dispatcher(Context(
         stores={}, default_store='', statement=None, transaction=None,
-        intent_timeout=timedelta(minutes=10), quotas={}, orders=None, certificates=None,
+        intent_timeout=timedelta(minutes=10), quotas={}, orders=None, certificates=None, events=None,
         transport_keys=None, cast=None, clock=clock))
 
 

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of what was issued, each a version of what its container has."""
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from km.db import pages
+from km.db.models import CERTIFICATES, CONTAINERS
+
+_columns = CERTIFICATES.c
+_of_id = _columns.id == bindparam('of')
+_current = _columns.is_current.is_(sa.true())
+_not_revoked = _columns.revocation_asked.is_(None)
+
+_INSERT = CERTIFICATES.insert()
+_GET = sa.select(CERTIFICATES).where(_of_id)
+_OF_ORDER = sa.select(CERTIFICATES).where(_columns.order_id == bindparam('order'))
+_CURRENT_OF = sa.select(CERTIFICATES).where(_columns.container_id == bindparam('container'), _current)
+_UPDATE = CERTIFICATES.update().where(_of_id)
+_LOCK = CERTIFICATES.update().where(_of_id).values(updated=_columns.updated)
+_TO_RENEW = sa.select(CERTIFICATES).where(
+    _columns.renew_at <= bindparam('now')).order_by(_columns.renew_at).limit(bindparam('page'))
+_TO_REVOKE = sa.select(CERTIFICATES).where(
+    _columns.revoke_at <= bindparam('now')).order_by(_columns.revoke_at).limit(bindparam('page'))
+_TO_WARN_OF = sa.select(CERTIFICATES).where(
+    _current, _columns.not_after > bindparam('now'), _columns.not_after <= bindparam('before'),
+    _not_revoked, sa.or_(_columns.warned_days.is_(None), _columns.warned_days > bindparam('days')),
+).order_by(_columns.not_after).limit(bindparam('page'))
+_FORMER = sa.select(CERTIFICATES).where(
+    _columns.container_id == bindparam('container'), _columns.is_current.is_(None),
+    _columns.version <= bindparam('version'), _columns.not_after < bindparam('now'))
+_DELETE = CERTIFICATES.delete().where(_of_id)
+_SOONEST = sa.select(
+    _columns.authority_id, sa.func.count(), sa.func.min(_columns.not_after)).where(
+    _current, _columns.revoked.is_(None)).group_by(_columns.authority_id)
+
+
+def insert(connection: sa.Connection, **values: Any) -> None:
+    """Add what was issued."""
+    connection.execute(_INSERT, {'renewal_failures': 0, **values})
+
+
+def get(connection: sa.Connection, certificate_id: str) -> sa.Row | None:
+    """A certificate."""
+    return connection.execute(_GET, {'of': certificate_id}).first()
+
+
+def of_order(connection: sa.Connection, order_id: str) -> sa.Row | None:
+    """What was issued for an order."""
+    return connection.execute(_OF_ORDER, {'order': order_id}).first()
+
+
+def current(connection: sa.Connection, container_id: str) -> sa.Row | None:
+    """The version that a container has in it."""
+    return connection.execute(_CURRENT_OF, {'container': container_id}).first()
+
+
+def lock(connection: sa.Connection, certificate_id: str) -> sa.Row | None:
+    """A certificate, which nobody else can lock or change before this transaction ends."""
+    connection.execute(_LOCK, {'of': certificate_id})
+    return get(connection, certificate_id)
+
+
+def change(connection: sa.Connection, certificate_id: str, **values: Any) -> None:
+    """Change what is said of a certificate."""
+    connection.execute(_UPDATE, {'of': certificate_id, **values})
+
+
+def to_renew(connection: sa.Connection, *, now: datetime, page: int) -> Sequence[sa.Row]:
+    """Those at whose renewal somebody is to look, longest due first."""
+    return connection.execute(_TO_RENEW, {'now': now, 'page': page}).all()
+
+
+def to_revoke(connection: sa.Connection, *, now: datetime, page: int) -> Sequence[sa.Row]:
+    """Those whose revocation was asked for and is due, longest due first."""
+    return connection.execute(_TO_REVOKE, {'now': now, 'page': page}).all()
+
+
+def to_warn_of(connection: sa.Connection, *, now: datetime, before: datetime, days: int,
+               page: int) -> Sequence[sa.Row]:
+    """Current ones that end before that time, and of which no notice of so few days was given."""
+    return connection.execute(
+        _TO_WARN_OF, {'now': now, 'before': before, 'days': days, 'page': page}).all()
+
+
+def former(connection: sa.Connection, container_id: str, *, up_to: int,
+           now: datetime) -> Sequence[sa.Row]:
+    """Former versions that have ended, up to a version."""
+    return connection.execute(
+        _FORMER, {'container': container_id, 'version': up_to, 'now': now}).all()
+
+
+def delete(connection: sa.Connection, certificate_id: str) -> None:
+    """Forget a certificate."""
+    connection.execute(_DELETE, {'of': certificate_id})
+
+
+def soonest(connection: sa.Connection) -> Sequence[sa.Row]:
+    """Of each authority: its id, how many certificates are in use, and when the first of them ends."""
+    return connection.execute(_SOONEST).all()
+
+
+def page(connection: sa.Connection, project_id: str | None, *, filters: Sequence[pages.Filter] = (),
+         former_too: bool = False, limit: int, offset: int,
+         order: Sequence[str] = ('created', 'id')) -> tuple[Sequence[sa.Row], int]:
+    """One page of a project's certificates, or of all projects', and how many there are.
+
+    :param former_too: those that were renewed, too.
+    """
+    conditions = [_columns.project_id == project_id] if project_id is not None else []
+    if not former_too:
+        conditions.append(_current)
+    return pages.page(connection, CERTIFICATES, *conditions, filters=filters, limit=limit,
+                      offset=offset, order=order)
+
+
+def is_in_use(connection: sa.Connection, container_id: str) -> bool:
+    """Whether the container of a certificate is still there."""
+    return connection.execute(sa.select(CONTAINERS.c.id).where(
+        CONTAINERS.c.id == container_id)).first() is not None

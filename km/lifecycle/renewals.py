@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renewal: certificates in use are replaced in time, behind the same container; notice of their ends.
+
+Any number of workers may look at once: whoever locks the row of a certificate first places the order.
+"""
+import logging
+import random
+import uuid
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from km.certificates import requests
+from km.db import certificates as rows
+from km.db import secrets
+from km.db.certificate_orders import ISSUE, REQUEST
+from km.db.failures import retried
+from km.errors import Conflict, KmError, NotFound
+from km.identity import Identity
+from km.interfaces import RenewalAdviser, RenewalWindow
+from km.lifecycle import certificate_orders as placing
+from km.lifecycle import certificate_requests, certificates, events, issuers, keys
+from km.lifecycle.context import Context, new_intent, task
+
+LOG = logging.getLogger(__name__)
+
+_PAGE = 100
+#: How soon a certificate is looked at again whose authority did not say when to renew it.
+_ASK_AGAIN = timedelta(hours=6)
+
+
+@task('certificate:renew')
+def renew(ctx: Context, *, certificate_id: str) -> str:
+    """Renew a certificate now.
+
+    :returns: the id of the order that does; of the one that is at it already, if there is one.
+    :raises Conflict: it was renewed already, or revoked, or its container is gone.
+    """
+    order_id = _place(ctx, certificate_id)
+    if order_id is None:
+        raise Conflict('The certificate is not in use any more: it was renewed or revoked, or its '
+                       'container was deleted.')
+    placing.have_processed(ctx, order_id)
+    return order_id
+
+
+def renew_due(ctx: Context) -> int:
+    """Place the orders that renew what is to be renewed by now.
+
+    :returns: how many.
+    """
+    placed = 0
+    while True:
+        with ctx.statement() as connection:
+            page = rows.to_renew(connection, now=ctx.clock(), page=_PAGE)
+        for row in page:
+            placed += _look_at(ctx, row)
+        if len(page) < _PAGE:
+            return placed
+
+
+def warn(ctx: Context) -> int:
+    """Give notice of certificates in use that end soon, once for each of ``[events] expiring_days``.
+
+    :returns: of how many.
+    """
+    if not events.wanted(ctx, 'certificate.expiring'):
+        return 0
+    return sum(_warn(ctx, days) for days in sorted(ctx.events.expiring_days))
+
+
+def prune(ctx: Context, row: Any) -> None:
+    """Delete former versions that have ended, beyond those that are kept, with what is theirs alone.
+
+    :param row: the version that is in use.
+    """
+    now = ctx.clock()
+    with ctx.transaction() as connection:
+        for former in rows.former(connection, row.container_id, now=now,
+                                  up_to=row.version - 1 - ctx.certificates.former_versions):
+            theirs = {former.certificate_id, former.intermediates_id}
+            if former.private_key_id != row.private_key_id:
+                theirs.add(former.private_key_id)
+            for secret_id in filter(None, theirs):
+                secrets.mark_deleting(connection, secret_id, intent=new_intent(), now=now)
+            rows.delete(connection, former.id)
+
+
+def _look_at(ctx: Context, row: Row) -> bool:
+    """Place the order that renews a certificate, unless it is better renewed later; whether it did."""
+    try:
+        at = _advised(ctx, row)
+        if at > ctx.clock():
+            _look_again(ctx, row, at)
+            return False
+        order_id = _place(ctx, row.id)
+    except KmError as error:
+        LOG.warning('Certificate %s is renewed later: %s', row.id, error.sentence)
+        _look_again(ctx, row, ctx.clock() + timedelta(
+            minutes=ctx.certificates.renewal_retry_minutes))
+        return False
+    if order_id is not None:
+        placing.have_processed(ctx, order_id)
+    return order_id is not None
+
+
+def _advised(ctx: Context, row: Row) -> datetime:
+    """When to renew a certificate, or to ask again: as the authority says, or when the order says."""
+    usual = certificates.usual_time(row.not_before, row.not_after, row.renew_percent)
+    _, authority = issuers.issuer(ctx, row.authority_id)
+    adviser = authority.able(RenewalAdviser)
+    if adviser is None:
+        return usual
+    try:
+        window = adviser.renewal_window(certificates.content(ctx, row))
+    except (KmError, NotFound) as error:
+        LOG.warning('Nobody says when to renew certificate %s: %s', row.id, error.sentence)
+        return min(usual, ctx.clock() + _ASK_AGAIN) if usual > ctx.clock() else usual
+    return usual if window is None else _in(window, row, now=ctx.clock())
+
+
+def _in(window: RenewalWindow, row: Row, *, now: datetime) -> datetime:
+    """A moment in a window, of all certificates not the same; or when to ask again, if that is sooner.
+
+    The moment of one certificate stays where it is, however often it is asked for (RFC 9773, 4.2).
+    """
+    part = random.Random(row.fingerprint).random()  # noqa: S311  nobody gains by guessing it
+    moment = window.start + (window.end - window.start) * part
+    return min(moment, now + timedelta(seconds=max(window.ask_after_seconds, 60)))
+
+
+@retried
+def _look_again(ctx: Context, row: Row, at: datetime) -> None:
+    with ctx.transaction() as connection:
+        now = rows.lock(connection, row.id)
+        if now is not None and now.renew_at == row.renew_at:
+            rows.change(connection, row.id, renew_at=at)
+    ctx.remind(at)
+
+
+@retried
+def _place(ctx: Context, certificate_id: str) -> str | None:
+    """Place the order that renews a certificate; its id, or that of the one that is at it already. None
+    if the certificate is not in use any more."""
+    with ctx.transaction() as connection:
+        row = rows.lock(connection, certificate_id)
+        if row is None or not row.is_current or row.revocation_asked or not rows.is_in_use(
+                connection, row.container_id):
+            if row is not None:
+                rows.change(connection, row.id, renew_at=None)
+            return None
+        if row.renewal:
+            return row.renewal
+        return _insert(ctx, connection, row)
+
+
+def _insert(ctx: Context, connection: Connection, row: Row) -> str:
+    order_id, now = str(uuid.uuid4()), ctx.clock()
+    meta = {'request_type': 'renewal', 'profile': row.profile, 'renews': row.id}
+    owner = Identity(user_id=row.creator_id, project_id=row.project_id,
+                     request_id=ctx.identity.request_id)
+    placing.insert(
+        connection, replace(ctx, identity=owner), order_id, due=now, authority_id=row.authority_id,
+        request_type='renewal', profile=row.profile, renews=row.id, renew_percent=row.renew_percent,
+        renew_key=row.renew_key, **_request(row, meta), meta=meta)
+    rows.change(connection, row.id, renewal=order_id, renew_at=None)
+    return order_id
+
+
+def _request(row: Row, meta: dict[str, Any]) -> dict[str, Any]:
+    """How the request of a renewal comes to be: the same again; or, where km has the key and shall make
+    another, one like it."""
+    if row.private_key_id is None or not row.renew_key:
+        return {'step': ISSUE, 'csr': row.csr, 'key_id': row.private_key_id,
+                'passphrase_id': row.passphrase_id}
+    csr = certificate_requests.decoded(row.csr)
+    algorithm, bits = keys.kind_of(requests.public_key_of(csr))
+    meta |= {'algorithm': algorithm, 'bit_length': bits, 'subject_dn': requests.subject_of(csr),
+             'subject_alt_names': [name for name in requests.names_of(csr)
+                                   if not name.startswith('CN:')]}
+    return {'step': REQUEST, 'csr': None}
+
+
+def _warn(ctx: Context, days: int) -> int:
+    warned = 0
+    while True:
+        now = ctx.clock()
+        with ctx.statement() as connection:
+            page = rows.to_warn_of(connection, now=now, before=now + timedelta(days=days), days=days,
+                                   page=_PAGE)
+        for row in page:
+            warned += _warn_of(ctx, row, days)
+        if len(page) < _PAGE:
+            return warned
+
+
+@retried
+def _warn_of(ctx: Context, row: Row, days: int) -> bool:
+    with ctx.transaction() as connection:
+        now = rows.lock(connection, row.id)
+        if now is None or not now.is_current or (now.warned_days or days + 1) <= days:
+            return False
+        rows.change(connection, row.id, warned_days=days)
+        events.add(ctx, connection, 'certificate.expiring', project_id=row.project_id,
+                   resource_type='certificate', resource_id=row.id, details={
+                       **certificates.told(row), 'days_left': (row.not_after - ctx.clock()).days})
+    return True
