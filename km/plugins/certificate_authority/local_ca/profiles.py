@@ -20,9 +20,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from km.plugins.certificate_authority.local_ca import names
 from km.plugins.certificate_authority.local_ca import profile_values as values
 
-#: Whoever asks for no profile gets this one.
-USUAL = 'server'
-
 _EVERYWHERE = (ipaddress.ip_network('0.0.0.0/0'), ipaddress.ip_network('::/0'))
 #: Longer than this, and somebody wants to know whether it was revoked (RFC 9608, 1).
 _LONGEST_SHORT_LIFE = timedelta(days=10)
