@@ -6,7 +6,9 @@ start; ``key_generator``, ``signing_store`` and ``key_rotation`` go on from ther
 km's source shows them at work.
 """
 from km.testing.memory_authority import MemoryAuthority
+from km.testing.memory_hierarchy import MemoryHierarchy
 from km.testing.memory_key_store import MemoryKeyStore
 from km.testing.plugins import MemoryStore, open_authority, open_plugin
 
-__all__ = ['MemoryAuthority', 'MemoryKeyStore', 'MemoryStore', 'open_authority', 'open_plugin']
+__all__ = ['MemoryAuthority', 'MemoryHierarchy', 'MemoryKeyStore', 'MemoryStore', 'open_authority',
+           'open_plugin']

@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from oslo_config import cfg
 
 from km.interfaces import (
@@ -26,24 +25,12 @@ from km.interfaces import (
     Rejected,
     RevokeRequest,
 )
+from km.testing.issuers import Issuer, new_certificate, new_issuer
 
 
 def utc_now() -> datetime:
     """The time, UTC without a zone."""
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-@dataclass
-class Issuer:
-    """A key that issues, its certificate and those above it, its own issuer first."""
-
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    certificate: x509.Certificate
-    chain: tuple[bytes, ...] = ()
-
-    @property
-    def der(self) -> bytes:
-        return self.certificate.public_bytes(Encoding.DER)
 
 
 @dataclass
@@ -69,7 +56,9 @@ class Memory:
     :param issuers: by the names of the authorities; the first is the usual one.
     :param issued: what was issued, by order.
     :param waiting: the polls that are left, by order.
-    :param requests: every request ``issue`` was ever given, and the calls of each kind.
+    :param requests: every request ``issue`` was ever given; ``calls`` has the kinds of all calls.
+    :param everyone: all that ever issued, by their names in URLs; ``above`` who certifies a new key of
+        each authority.
     """
 
     pending_polls: int = 0
@@ -80,6 +69,11 @@ class Memory:
     details: frozenset[str] = frozenset({'note'})
     refused_names: frozenset[str] = frozenset({'refused.example'})
     issuers: dict[str, Issuer] = field(default_factory=dict)
+    everyone: dict[str, Issuer] = field(default_factory=dict)
+    above: dict[str, Issuer] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    next_keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict, repr=False)
+    crl_numbers: dict[str, int] = field(default_factory=dict)
     issued: dict[str, Issued] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     tickets: dict[str, str] = field(default_factory=dict)
@@ -99,9 +93,13 @@ class Memory:
 
     def add(self, name: str) -> Issuer:
         """Another authority, with a root of its own above it."""
-        root = new_issuer(f'{name}, the root', above=None)
-        self.issuers[name] = new_issuer(name, above=root)
-        return self.issuers[name]
+        self.above[name] = new_issuer(f'{name}, the root', above=None)
+        return self.enter(name, new_issuer(name, above=self.above[name]))
+
+    def enter(self, name: str, issuer: Issuer) -> Issuer:
+        """Have an authority issue by this from now on."""
+        self.issuers[name] = self.everyone[issuer.name] = issuer
+        return issuer
 
 
 _SHARED: dict[str, Memory] = {}
@@ -127,14 +125,14 @@ class MemoryAuthority(CertificateAuthority):
             self.memory.add('memory')
 
     def authorities(self) -> Sequence[Authority]:
-        with _Call(self.memory, 'authorities'):
+        with Call(self.memory, 'authorities'):
             return [Authority(name=name, description=f'{name}, in memory', certificate=issuer.der,
                               chain=issuer.chain)
                     for name, issuer in self.memory.issuers.items()]
 
     def issue(self, request: IssueRequest) -> Issued | Pending:
         memory = self.memory
-        with _Call(memory, 'issue'):
+        with Call(memory, 'issue'):
             memory.requests.append(request)
             if request.order_id in memory.issued:
                 return memory.issued[request.order_id]
@@ -148,7 +146,7 @@ class MemoryAuthority(CertificateAuthority):
 
     def poll(self, pending: PendingOrder) -> Issued | Pending:
         memory, order_id = self.memory, pending.order.order_id
-        with _Call(memory, 'poll'):
+        with Call(memory, 'poll'):
             if order_id in memory.issued:
                 return memory.issued[order_id]
             if memory.tickets.get(order_id) != pending.reference.get('ticket'):
@@ -161,14 +159,14 @@ class MemoryAuthority(CertificateAuthority):
 
     def cancel(self, pending: PendingOrder) -> None:
         order_id = pending.order.order_id
-        with _Call(self.memory, 'cancel'):
+        with Call(self.memory, 'cancel'):
             self.memory.waiting.pop(order_id, None)
             self.memory.tickets.pop(order_id, None)
             self.memory.cancelled.add(order_id)
 
     def revoke(self, request: RevokeRequest) -> None:
         memory = self.memory
-        with _Call(memory, 'revoke'):
+        with Call(memory, 'revoke'):
             if request.reason not in REVOCATION_REASONS:
                 raise Rejected('There is no such reason.')
             if not any(issued.certificate == request.certificate for issued in memory.issued.values()):
@@ -187,6 +185,8 @@ class MemoryAuthority(CertificateAuthority):
     def _require_possible(self, request: IssueRequest) -> None:
         if request.authority not in self.memory.issuers:
             raise Rejected('There is no such authority.')
+        if self.memory.owners.get(request.authority, request.project_id) != request.project_id:
+            raise Rejected('That authority is of another project.')
         if request.profile is not None and request.profile not in self.memory.profiles:
             raise NotSupported('There is no such profile.')
         if not request.details.keys() <= self.memory.details:
@@ -225,7 +225,7 @@ class MemoryAuthority(CertificateAuthority):
         return self.memory.issued[request.order_id]
 
 
-class _Call:
+class Call:
     """A call, alone in the memory, which fails as a test has said."""
 
     def __init__(self, memory: Memory, kind: str):
@@ -246,36 +246,6 @@ class _Call:
         self._memory.lock.release()
         if self._failure and raised[0] is None:
             raise self._failure.error
-
-
-def new_issuer(name: str | x509.Name, *, above: Issuer | None) -> Issuer:
-    """A new key, certified by the issuer above it, or by itself; until the end of 2049."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = name if isinstance(name, x509.Name) else x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begins, ends = datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, tzinfo=UTC)
-    builder = new_certificate(subject, key.public_key(), issuer=above, begins=begins, ends=ends)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    usage = {'digital_signature': True, 'key_cert_sign': True, 'crl_sign': True}
-    builder = builder.add_extension(x509.KeyUsage(**dict.fromkeys((
-        'content_commitment', 'key_encipherment', 'data_encipherment', 'key_agreement', 'encipher_only',
-        'decipher_only'), False), **usage), critical=True)
-    certificate = builder.sign(above.key if above else key, hashes.SHA256())
-    return Issuer(key, certificate, (above.der, *above.chain) if above else ())
-
-
-def new_certificate(subject: x509.Name, public_key: Any, *, issuer: Issuer | None, begins: datetime,
-                    ends: datetime) -> x509.CertificateBuilder:
-    """What every certificate has: names, key, times, identifiers; without an issuer its own."""
-    identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
-    above = identifier
-    if issuer:
-        above = x509.SubjectKeyIdentifier.from_public_key(issuer.key.public_key())
-    return x509.CertificateBuilder().subject_name(subject).issuer_name(
-        issuer.certificate.subject if issuer else subject).public_key(public_key).serial_number(
-        x509.random_serial_number()).not_valid_before(begins - timedelta(minutes=1)).not_valid_after(
-        ends).add_extension(identifier, critical=False).add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), critical=False)
 
 
 def _dns_names(csr: x509.CertificateSigningRequest) -> list[str]:
