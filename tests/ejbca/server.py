@@ -42,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
     """A connection."""
 
     protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True
 
     def setup(self):
         self.request.settimeout(30)

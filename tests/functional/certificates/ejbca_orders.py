@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Orders for an EJBCA, and what the tests ask of the certificates that come of them."""
+import datetime
 import itertools
 import uuid
 
@@ -28,6 +29,12 @@ def order(**more):
     """An order, of which nobody has heard yet."""
     return IssueRequest(**{'order_id': str(uuid.uuid4()), 'project_id': 'alpha', 'authority': CA,
                            'csr': csr(), **more})
+
+
+def in_days(days):
+    """A moment to come, UTC without a zone."""
+    return datetime.datetime.now(datetime.UTC).replace(microsecond=0, tzinfo=None) + datetime.timedelta(
+        days=days)
 
 
 def pending(placed, answer):

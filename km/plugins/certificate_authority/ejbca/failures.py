@@ -23,9 +23,9 @@ WE_ARE_REFUSED = 'EJBCA refuses the TLS handshake; it may want a client certific
 TOO_LONG = 'The answer of EJBCA is longer than km reads.'
 REDIRECTS = ('EJBCA sends km elsewhere, and km does not follow: url must be the one of its REST '
              'interface.')
-FORBIDDEN = ('EJBCA does not let km do this: its REST protocol is off, or it does not know the certificate '
-             'or token that km shows, or the role of that lacks a right, or an end entity has another '
-             'password')
+FORBIDDEN = ('EJBCA does not let km do this: its REST protocol is off, or it does not know the '
+             'certificate or token that km shows, or the role of that lacks a right, or an end entity '
+             'has another password')
 NO_TOKEN = 'EJBCA does not take the token that token_url gave.'
 TOKEN_REFUSED = 'token_url gives km no token: client_id or client_secret_file may be wrong'
 TOKEN_SILENT = 'token_url does not answer, or not as OAuth 2.0 (RFC 6749, 5.1) says.'
@@ -46,18 +46,18 @@ class NoAnswer(Unavailable):
     :param operators: why, for operators.
     """
 
-    def __init__(self, operators: str):
-        super().__init__(SILENT)
+    def __init__(self, operators: str, retry_after_seconds: float | None = None):
+        super().__init__(SILENT, retry_after_seconds)
         self.operators = operators
 
 
-def no_answer(name: str, operators: str) -> NoAnswer:
+def no_answer(name: str, operators: str, retry_after_seconds: float | None = None) -> NoAnswer:
     """The same, told to operators already.
 
     :param name: theirs, of the plugin.
     """
     LOG.error('Certificate authority %s: %s', name, operators)
-    return NoAnswer(operators)
+    return NoAnswer(operators, retry_after_seconds)
 
 
 def cleaned(message: object) -> str:

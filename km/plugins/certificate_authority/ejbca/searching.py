@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding out what EJBCA has for an order already, by the name of its end entity."""
+import logging
 from typing import Any
 
 from cryptography import x509
@@ -7,6 +8,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from km.plugins.certificate_authority.ejbca import encodings, failures
 from km.plugins.certificate_authority.ejbca.connection import Connection
+
+LOG = logging.getLogger(__name__)
 
 #: One order has one end entity, and that has few certificates.
 _MOST_RESULTS = 100
@@ -30,6 +33,9 @@ def certificate(connection: Connection, username: str, csr: x509.CertificateSign
         ours = [one for one in certificates if one.public_key() == csr.public_key()]
     except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
         raise connection.not_ejbca() from None
+    if len(ours) > 1:
+        LOG.warning('Certificate authority %s: EJBCA made %d certificates for %s, where km ordered one.',
+                    connection.name, len(ours), username)
     return min(ours, key=lambda one: (one.not_valid_before_utc, one.serial_number), default=None)
 
 

@@ -12,6 +12,8 @@ from km.plugins.certificate_authority.ejbca import failures
 
 _CONNECTIONS = 8
 _READ_AT_ONCE = 65536
+#: So many times as long as km waited it leaves alone who was too slow.
+_PAUSE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def send(session: requests.Session, request: requests.Request, *, name: str, sec
         why = failures.TOO_LONG
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         why = _why(error)
-    raise failures.no_answer(name, why)
+    # Who was too slow may be at it still. If it were asked again at once it would do the same twice.
+    raise failures.no_answer(name, why, _PAUSE * seconds if why == failures.TOO_SLOW else None)
 
 
 class _TooLong(Exception):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates from an EJBCA, in one step: what is issued, what is refused, and what EJBCA is told."""
 import datetime
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -19,16 +20,12 @@ from km.plugins.certificate_authority.ejbca.revocation import REASONS, WAITS
 from tests.functional.certificates.ejbca_orders import (
     assert_fits,
     csr,
+    in_days,
     order,
     pending,
     revocation,
 )
 from tests.functional.certificates.ejbca_server import CA
-
-
-def in_days(days):
-    return datetime.datetime.now(datetime.UTC).replace(microsecond=0, tzinfo=None) + datetime.timedelta(
-        days=days)
 
 
 @pytest.mark.parametrize('how', ['options', 'token_options'])
@@ -45,7 +42,7 @@ def test_a_certificate_comes_with_its_chain(server, opened, how):
 def test_who_asks_twice_has_one_certificate(server, opened):
     plugin, placed = opened(), order()
     first = plugin.issue(placed)
-    assert plugin.issue(order(**{'order_id': placed.order_id, 'csr': placed.csr, 'attempt': 2})) == first
+    assert plugin.issue(replace(placed, attempt=2)) == first
     assert len(server.certificates) == 1
 
 
@@ -91,7 +88,7 @@ def test_a_certificate_ends_when_it_was_asked_to(server, opened):
 def test_a_certificate_that_ends_later_than_asked_is_revoked_and_not_given(server, opened):
     plugin, placed = opened(), order(profile='fixed', not_after=in_days(5))
     for _ in range(2):
-        with pytest.raises(Rejected, match=r'ends at .*Z, which is later than was asked for\. It was rev'):
+        with pytest.raises(Rejected, match=r'ends at .*Z, which is later than was asked for\.'):
             plugin.issue(placed)
     kept, = server.certificates
     assert kept['reason'] == 'CESSATION_OF_OPERATION'
@@ -112,16 +109,15 @@ def test_a_certificate_that_shall_be_revoked_is_not_given_while_that_cannot_be(s
     ('name', 'alternative names that were not asked for', 'CESSATION_OF_OPERATION'),
     ('common_name', 'a common name that was not asked for', 'CESSATION_OF_OPERATION'),
     ('key', 'for another key', None)])
-def test_a_certificate_that_is_not_as_ordered_is_given_to_nobody(server, opened, wrong, sentence, reason):
+def test_a_certificate_that_is_not_as_ordered_is_not_given(server, opened, wrong, sentence, reason):
     server.set(misissue=wrong)
     with pytest.raises(Rejected, match=sentence):
         opened().issue(order())
     assert [kept['reason'] for kept in server.certificates] == [reason]
 
 
-def test_a_certificate_with_no_way_to_an_anchor_is_given_once_there_is_one(server, opened, folder, caplog):
-    plugin, placed = opened(), order()
-    plugin._config.anchors = tuple(x509.load_pem_x509_certificates((server.home / 'ca.pem').read_bytes()))
+def test_a_certificate_with_no_way_to_an_anchor_waits_until_there_is_one(server, opened, caplog):
+    plugin, placed = opened(anchors_file=f'{server.home}/ca.pem'), order()
     with pytest.raises(Unavailable, match=failures.SILENT):
         plugin.issue(placed)
     assert 'no way that verifies to a certificate in anchors_file' in caplog.text
@@ -141,7 +137,7 @@ def test_an_order_is_refused_after_ejbca_said_400_often_enough(server, opened):
         assert answer.poll_after_seconds == 7
         if refusals == 1:
             answer = plugin.poll(pending(placed, answer))
-    with pytest.raises(Rejected, match='EJBCA refuses the order: .*does not allow these alternative'):
+    with pytest.raises(Rejected, match=r'EJBCA refuses the order: .*does not allow these alternative'):
         plugin.poll(pending(placed, answer))
 
 
@@ -273,7 +269,7 @@ def test_the_check_says_what_is_asked_and_how_its_crl_is(opened):
 
 def test_two_steps_are_refused_at_start_by_a_community_edition(server, opened):
     server.set(enterprise=False)
-    with pytest.raises(Misconfigured, match=r'\[certificate_authority:plugin\] enrollment_mode: EJBCA has'):
+    with pytest.raises(Misconfigured, match=r'\[certificate_authority:plugin\] enrollment_mode: EJBCA'):
         opened(enrollment_mode='two_step')
     placed = order()
     assert_fits(opened().issue(placed), placed, server.root)
