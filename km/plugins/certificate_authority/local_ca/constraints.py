@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from km.plugins.certificate_authority.local_ca import distinguished
+
 _PROJECT = re.compile('[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?')
 _DOMAIN = re.compile(r'[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+')
 _HOST = re.compile(r'\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*')
@@ -23,7 +25,7 @@ _MAKERS: dict[str, Callable[[str], x509.GeneralName]] = {
     'email': lambda value: x509.RFC822Name(
         '@'.join([*value.split('@')[:-1], _checked(value.split('@')[-1])])),
     'URI': lambda value: x509.UniformResourceIdentifier(_checked(value)),
-    'directory': lambda value: x509.DirectoryName(x509.Name.from_rfc4514_string(value)),
+    'directory': lambda value: x509.DirectoryName(distinguished.parse(value)),
 }
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The distinguished names of signers (RFC 5280, 4.1.2.4)."""
 import hashlib
+import re
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -8,9 +9,22 @@ from cryptography.x509.oid import NameOID
 from km.plugins.certificate_authority.local_ca.drafts import der
 
 _LONGEST_CN = 64
+_BLANKS = re.compile(r'(?<!\\),\s+')
 #: SubjectPublicKeyInfo of an Ed25519 key (RFC 8410), and AlgorithmIdentifier of its signatures.
 _ED25519 = der(0x30, bytes.fromhex('06032b6570'))
 _SOME_KEY = der(0x30, _ED25519 + der(0x03, bytes(33)))
+
+
+def parse(text: str) -> x509.Name:
+    """A name as an operator writes it: RFC 4514, also with blanks after its commas.
+
+    :raises ValueError: it is none.
+    """
+    try:
+        return x509.Name.from_rfc4514_string(_BLANKS.sub(',', text.strip()))
+    except ValueError:
+        raise ValueError(f"'{text}' is no name such as CN=Example CA,O=Example,C=CH "
+                         '(RFC 4514)') from None
 
 
 def load(content: bytes) -> x509.Name:

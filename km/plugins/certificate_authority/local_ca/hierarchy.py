@@ -90,10 +90,10 @@ class Hierarchy:
         :raises NotSupported: its certificate comes from elsewhere.
         :raises NotFound: there is no such authority.
         """
-        before = self._known(authority)
         if authority == ISSUING and not self._policy.own_root:
             raise NotSupported('Its certificate comes from elsewhere: ask for a request, and install '
                                'what is signed.')
+        before = self._known(authority)
         wanted = self._intended(authority) if before.role != SUBORDINATE else self._successor(before)
         return self.finish(self._signers.begin(wanted))
 
@@ -197,8 +197,6 @@ class Hierarchy:
         for signer in self._signers.of(authority):
             if signer.state != REMOVED and signer.role != RESPONDER:
                 return signer
-        if authority == ISSUING or (authority == ROOT and self._policy.own_root):
-            raise Unavailable('The authority is not made yet.')
         raise NotFound('There is no such authority.')
 
     def _require_elsewhere(self, authority: str) -> None:

@@ -167,7 +167,7 @@ def policy_of(name: str, settings: Any, key_stores: Mapping[str, KeyStore]) -> P
 
 def _name(section: str, option: str, text: str) -> x509.Name:
     try:
-        name = x509.Name.from_rfc4514_string(text)
+        name = distinguished.parse(text)
         distinguished.require_common_name(name)
     except ValueError as error:
         raise Misconfigured(f'{section} {option}: {error}.') from None
