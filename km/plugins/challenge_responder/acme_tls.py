@@ -13,9 +13,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from km.plugins.challenge_responder import client_hello
 from km.plugins.challenge_responder.listening import limit
 
 PROTOCOL = 'acme-tls/1'
+
+_ALERT = bytes.fromhex('15 0303 0002 02')  # a record of two bytes, and that it is fatal
+_NO_APPLICATION_PROTOCOL, _UNRECOGNIZED_NAME = b'\x78', b'\x70'
 
 _IDENTIFIER = x509.ObjectIdentifier('1.3.6.1.5.5.7.1.31')
 _OCTET_STRING_OF_32 = b'\x04\x20'
@@ -74,8 +78,8 @@ def proves(pem: bytes, key_authorization: str) -> bool:
 class Shower:
     """The TLS side that shows certificates.
 
-    Whoever names nothing that is to be proven, or a name in another form, is refused. Nothing is said or
-    heard after the handshake, whatever protocol it came to.
+    Whoever does not offer this protocol alone, or names nothing that is to be proven, is refused by an
+    alert. Nothing is said or heard after the handshake.
     """
 
     def __init__(self, find: Callable[[str], Path | None]):
@@ -84,32 +88,37 @@ class Shower:
         :param find: the PEM file for a server name; None if there is none.
         """
         self._find = find
-        self._context = _context()
-        self._context.sni_callback = self._choose
 
     def serve(self, connection: socket.socket, deadline: float) -> None:
         """Take part in one handshake.
 
         :raises OSError: it failed, or was too slow.
         """
+        try:
+            hello = client_hello.peek(connection, deadline)
+        except ValueError:
+            return
+        file, alert = None, _NO_APPLICATION_PROTOCOL
+        if hello.protocols == (PROTOCOL.encode('ascii'),):
+            file, alert = self._file(hello.server_name), _UNRECOGNIZED_NAME
+        if file is None:
+            limit(connection, deadline)
+            connection.sendall(_ALERT + alert)
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.num_tickets = 0
+        context.set_alpn_protocols([PROTOCOL])
+        context.load_cert_chain(file)
         limit(connection, deadline)
-        with self._context.wrap_socket(connection, server_side=True) as shown:
+        with context.wrap_socket(connection, server_side=True) as shown:
             shown.shutdown(socket.SHUT_WR)
 
-    def _choose(self, shown: ssl.SSLObject, name: str | None, _context_before: ssl.SSLContext
-                ) -> ssl.AlertDescription | None:
-        name = (name or '').lower()
-        named = len(name) <= _MAX_NAME and _SERVER_NAME.fullmatch(name)
-        file = self._find(name) if named else None
-        if file is None:
-            return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        chosen = _context()
-        try:
-            chosen.load_cert_chain(file)
-        except OSError:  # it was taken away meanwhile
-            return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        shown.context = chosen
-        return None
+    def _file(self, name: bytes) -> Path | None:
+        text = name.decode('ascii', 'replace').lower()
+        if len(text) > _MAX_NAME or not _SERVER_NAME.fullmatch(text):
+            return None
+        return self._find(text)
 
 
 def shown_at(address: tuple[str, int], name: str, seconds: float) -> bytes:
@@ -125,14 +134,6 @@ def shown_at(address: tuple[str, int], name: str, seconds: float) -> bytes:
         if client.selected_alpn_protocol() != PROTOCOL:
             raise ConnectionError('not this protocol')
         return client.getpeercert(binary_form=True) or b''
-
-
-def _context() -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.num_tickets = 0
-    made.set_alpn_protocols([PROTOCOL])
-    return made
 
 
 def _alternative(identifier: str) -> x509.GeneralName:

@@ -21,7 +21,7 @@ from km.plugins.challenge_responder import dns_places, tsig_keys
 from km.plugins.challenge_responder.complaints import address, misconfigured
 from km.plugins.challenge_responder.dns_places import Places
 from km.plugins.challenge_responder.dns_record import Record
-from km.plugins.challenge_responder.name_server import KeyRefused, NameServer
+from km.plugins.challenge_responder.name_server import KeyRefused, NameServer, shown
 from km.plugins.challenge_responder.proof_folder import ProofFolder
 
 LOG = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Dns01(ChallengeResponder):
                 self._server.change(before.deletion())
             self._folder.put(_file(challenge), record.to_json())
         if record.value not in self._server.texts(record.place.name):
-            self._server.change(record.addition(self.settings.ttl))
+            self._add(challenge, record)
         return 0.0 if self._everywhere(record) else self.settings.poll_seconds
 
     def remove(self, challenge: Challenge) -> None:
@@ -109,7 +109,10 @@ class Dns01(ChallengeResponder):
             record = record or Record(self._places.of(challenge.identifier), _value(challenge))
         except Rejected:  # then it was never added
             return
-        self._delete(record)
+        try:
+            self._server.change(record.deletion())
+        except Rejected as error:
+            raise Unavailable(error.sentence) from None
         self._folder.remove(_file(challenge))
 
     def check(self) -> str:
@@ -121,12 +124,12 @@ class Dns01(ChallengeResponder):
             for zone in self._zones or [dns.name.root]:
                 answer = self._server.ask(zone, dns.rdatatype.SOA)
                 if self._zones and not (answer.flags & dns.flags.AA and answer.answer):
-                    raise misconfigured(self.name, 'zones', f'{self._server} has no zone {zone}')
+                    raise misconfigured(self.name, 'zones', f'{self._server} has no zone {shown(zone)}')
         except KeyRefused as error:
             raise misconfigured(
                 self.name, 'tsig_key_file', error.sentence.removesuffix('.')) from None
-        zones = ', '.join(map(str, self._zones)) or 'those it has'
-        return f'{self._server} answers to the key {self._key.name}, for zones {zones}'
+        zones = ', '.join(map(shown, self._zones)) or 'it has'
+        return f'{self._server} answers to the key {shown(self._key.name)}, for the zones {zones}'
 
     def _servers(self, option: str, texts: Iterable[str], key: dns.tsig.Key | None = None
                  ) -> list[NameServer]:
@@ -167,25 +170,34 @@ class Dns01(ChallengeResponder):
         with ThreadPoolExecutor(min(len(servers), _MOST_SERVERS_AT_ONCE)) as threads:
             return all(threads.map(lambda addresses: _is_at(record, addresses), servers))
 
-    def _delete(self, record: Record) -> None:
+    def _add(self, challenge: Challenge, record: Record) -> None:
         try:
-            self._server.change(record.deletion())
-        except Rejected as error:
-            raise Unavailable(error.sentence) from None
+            self._server.change(record.addition(self.settings.ttl))
+        except Rejected:  # there is nothing to remove then
+            self._folder.remove(_file(challenge))
+            raise
 
     def _remembered(self, file: str) -> Record | None:
         return Record.from_json(self._folder.read(file) or b'')
 
     def _remove_old(self) -> None:
-        """Remove what nobody did; if that fails, it is for the next start."""
+        """Remove what nobody did. If the server does not answer it is for the next start; if it refuses,
+        for nobody."""
         try:
             for file in self._folder.old():
                 record = self._remembered(file)
                 if record:
-                    self._delete(record)
-                    self._folder.remove(file)
+                    self._forget(record, file)
         except Unavailable as error:
             LOG.warning('Records that were left for dns-01 are still there: %s', error.sentence)
+
+    def _forget(self, record: Record, file: str) -> None:
+        try:
+            self._server.change(record.deletion())
+        except Rejected as error:
+            LOG.warning('A record that was left at %s stays there: %s', shown(record.place.name),
+                        error.sentence)
+        self._folder.remove(file)
 
 
 def _is_at(record: Record, addresses: Sequence[NameServer]) -> bool:
@@ -196,10 +208,11 @@ def _is_at(record: Record, addresses: Sequence[NameServer]) -> bool:
         try:
             if record.value not in server.texts(record.place.name, recursive=True):
                 LOG.info('The name server %s does not have a record at %s yet.', server,
-                         record.place.name)
+                         shown(record.place.name))
                 return False
         except Unavailable as error:
-            LOG.info('A record at %s cannot be looked for: %s', record.place.name, error.sentence)
+            LOG.info('A record at %s cannot be looked for: %s', shown(record.place.name),
+                     error.sentence)
         else:
             seen = True
     return seen

@@ -15,7 +15,7 @@ import dns.rdatatype
 import dns.resolver
 
 from km.interfaces import Rejected, Unavailable
-from km.plugins.challenge_responder.name_server import NameServer
+from km.plugins.challenge_responder.name_server import NameServer, shown
 
 LOG = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Places:
             zone, alias = self._look(name)
             if alias is None:
                 if zone is None:
-                    raise Rejected(f'The name server {self._server} has no zone with {name}.')
+                    raise Rejected(f'The name server {self._server} has no zone with {shown(name)}.')
                 return Place(zone, name)
             name = alias
         raise Rejected(f'Too many aliases lead on from _acme-challenge.{identifier}.')
@@ -75,7 +75,7 @@ class Places:
         hosts = [record.target for records in answer.answer
                  if records.rdtype == dns.rdatatype.NS and records.name == zone for record in records]
         if not hosts:
-            raise Unavailable(f'The name server {self._server} names no server of the zone {zone}.')
+            raise Unavailable(f'The name server {self._server} names no server of {shown(zone)}.')
         return [[NameServer(found, DNS_PORT, seconds=self._seconds) for found in self._addresses(host)]
                 for host in hosts]
 
@@ -86,7 +86,7 @@ class Places:
                 answer = self._resolver.resolve(host, kind, raise_on_no_answer=False, search=False)
                 found += [record.address for record in answer.rrset or ()]
         if not found:
-            LOG.info('The name server %s has no address that is known here.', host)
+            LOG.info('The name server %s has no address that is known here.', shown(host))
         return found
 
     def _look(self, name: dns.name.Name) -> tuple[dns.name.Name | None, dns.name.Name | None]:
@@ -96,7 +96,8 @@ class Places:
             return None, self._alias(name)
         answer = self._server.ask(name, dns.rdatatype.CNAME)
         if answer.rcode() == dns.rcode.SERVFAIL:
-            raise Unavailable(f'The name server {self._server} does not know of {name} now (SERVFAIL).')
+            raise Unavailable(f'The name server {self._server} does not know of {shown(name)} now '
+                              '(SERVFAIL).')
         if not answer.flags & dns.flags.AA:
             return (zone, None) if zone else (None, self._alias(name))
         alias = next((records[0].target for records in answer.answer
@@ -113,7 +114,7 @@ class Places:
         except dns.resolver.NXDOMAIN:
             return None
         except dns.exception.DNSException:
-            raise Unavailable(f'No resolver says whether {name} is an alias.') from None
+            raise Unavailable(f'No resolver says whether {shown(name)} is an alias.') from None
         return answer.rrset[0].target if answer.rrset else None
 
 

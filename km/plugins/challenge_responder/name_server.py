@@ -24,6 +24,11 @@ class KeyRefused(Unavailable):
     """The server does not know the TSIG key, or another of that name; an operator can mend that."""
 
 
+def shown(name: dns.name.Name) -> str:
+    """A name as people write it, without its last dot."""
+    return name.to_text(omit_final_dot=True)
+
+
 class NameServer:
     """A name server at a host and port."""
 
@@ -71,10 +76,10 @@ class NameServer:
         """
         code = self._over_tcp(update).rcode()
         if code in _REFUSALS:
-            raise Rejected(f'The name server {self} does not let km change {update.zone[0].name} '
+            raise Rejected(f'The name server {self} does not let km change {shown(update.zone[0].name)} '
                            f'({dns.rcode.to_text(code)}).')
         if code != dns.rcode.NOERROR:
-            raise Unavailable(f'The name server {self} failed to change {update.zone[0].name} '
+            raise Unavailable(f'The name server {self} failed to change {shown(update.zone[0].name)} '
                               f'({dns.rcode.to_text(code)}).')
 
     def _over_tcp(self, message: dns.message.Message) -> dns.message.Message:
