@@ -45,7 +45,7 @@ from km.db import messages
 from km.db.engine import Database
 from km.errors import Misconfigured
 from km.keystone import Tokens
-from km.lifecycle import stores
+from km.lifecycle import authorities, stores
 from km.lifecycle.context import Context
 from km.plugins.secret_store import key_file
 from km.registry import Registry
@@ -101,6 +101,7 @@ class _House:
             authorities=self.registry.authorities, notifiers=self.registry.notifiers,
             events=self.conf.events, may=self.policy.allowed, cast=self.worker.cast, remind=self._remind)
         stores.announce(self.context, self.registry.secret_store_plugins)
+        authorities.announce(self.context)
         self.sweeper = Sweeper(self.context, options.sweep_seconds)
         if self.metrics:
             for store in self.registry.secret_stores.values():

@@ -145,6 +145,8 @@ def _record(ctx: Context, job: Job, order: Row, described: Description, *,
     :raises Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
     """
     with ctx.transaction() as connection:
+        if not orders.still_claimed(connection, job.id, fence=job.fence, until=ctx.clock()):
+            raise Superseded
         before = rows.lock(connection, order.renews) if order.renews else None
         members = {name: deposit.secret_id for name, (deposit, _) in kept.items()}
         members |= _key(ctx, connection, order)
@@ -153,9 +155,8 @@ def _record(ctx: Context, job: Job, order: Row, described: Description, *,
                                     reference=reference):
                 raise Superseded
         container_id = _contained(ctx, connection, job, before, members)
-        if not orders.fulfilled(connection, job.id, fence=job.fence, secret_id=None, now=ctx.clock(),
-                                container_id=container_id, told=_GENERATED):
-            raise Superseded
+        orders.fulfilled(connection, job.id, fence=job.fence, secret_id=None, now=ctx.clock(),
+                         container_id=container_id, told=_GENERATED)
         row = _row(ctx, job, order, described, container_id=container_id, members=members,
                    version=before.version + 1 if before else 1)
         if before is not None:

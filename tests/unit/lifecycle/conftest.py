@@ -8,10 +8,12 @@ import pytest
 
 from km.conf.load import new
 from km.db.engine import Database
+from km.hosting.authority import HostedAuthority
 from km.hosting.store import HostedStore
 from km.identity import Identity
+from km.lifecycle import authorities
 from km.lifecycle.context import Context
-from km.testing import MemoryStore, open_plugin
+from km.testing import MemoryAuthority, MemoryStore, open_authority, open_plugin
 
 UNLIMITED = dict.fromkeys(('secrets', 'orders', 'containers', 'consumers', 'cas'), -1)
 
@@ -105,6 +107,31 @@ def ctx(database, store, clock):
         intent_timeout=timedelta(minutes=10), quotas=UNLIMITED, orders=new().orders,
         certificates=new().certificates, events=new().events, transport_keys=new().transport_keys,
         cast=Mailbox(), clock=clock)
+
+
+class SameThreadAuthority(HostedAuthority):
+    """An authority that is called right here, so that a process can end inside it."""
+
+    def _call(self, method, *arguments, **named):
+        return getattr(self.guest, method)(*arguments, **named)
+
+
+@pytest.fixture
+def authority(clock):
+    """An authority that does as a test tells its ``memory``."""
+    authority = open_authority(MemoryAuthority)
+    authority.memory.clock = clock
+    authority.name = 'ca'
+    return authority
+
+
+@pytest.fixture
+def certified(ctx, authority):
+    """The context, with an authority in it that everybody may use."""
+    certified = dataclasses.replace(ctx, authorities={'ca': SameThreadAuthority(authority)},
+                                    may=lambda *_: True)
+    authorities.announce(certified)
+    return certified
 
 
 @pytest.fixture
