@@ -23,12 +23,12 @@ except ImportError:  # without km[local_ca]: see require_installed
     loader = None
 
 #: Findings that are none for a private authority, with the reason.
-ALLOWED = {
+ALLOWED = frozenset({
     # pkilint takes neither a star nor a name of one label; names.py has checked each name already.
     'pkix.invalid_domain_name_syntax',
     # Nor does it know schemes such as spiffe or urn; names.py has checked these as well.
     'pkix.invalid_uri_syntax',
-}
+})
 
 _OTHERS = {
     ed25519.Ed25519PublicKey: ed25519.Ed25519PrivateKey, mldsa.MLDSA44PublicKey: mldsa.MLDSA44PrivateKey,

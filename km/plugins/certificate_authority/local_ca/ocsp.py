@@ -112,7 +112,8 @@ def _read(request: bytes) -> _Question:
         raise _NoAnswer(_MALFORMED) from None
     if any(extension.critical and extension.oid not in _UNDERSTOOD for extension in extensions):
         raise _NoAnswer(_UNAUTHORIZED)
-    if asked.nonce is not None and not 1 <= len(asked.nonce) <= _MOST_NONCE_BYTES:  # RFC 9654, 2.1
+    if asked.serial < 0 or (  # neither has anybody such a number, nor can the library write it
+            asked.nonce is not None and not 1 <= len(asked.nonce) <= _MOST_NONCE_BYTES):  # RFC 9654, 2.1
         raise _NoAnswer(_MALFORMED)
     return asked
 

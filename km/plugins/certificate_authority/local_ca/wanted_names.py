@@ -124,7 +124,8 @@ def _common_name(asked: x509.Name, found: Iterable[x509.GeneralName], profile: P
     name = None if profile.common_name == 'none' else _only_common_name(asked)
     if name is None or profile.common_name == 'csr':
         return name
-    same = next((text for text in texts if text.lower() in (name.lower(), str(_as_address(name)))), None)
+    meant = str(_as_address(name) or name).lower()
+    same = next((text for text in texts if text.lower() == meant), None)
     if same is None and profile.common_name == 'san':
         raise Rejected(f'The common name of the request, {_shown(name)}, is none of its names.')
     return same
@@ -139,7 +140,7 @@ def _only_common_name(asked: x509.Name) -> str | None:
 
 def _as_address(text: str) -> syntax.Address | None:
     try:
-        return ipaddress.ip_address(text)
+        return None if '%' in text else ipaddress.ip_address(text)  # a zone is of one host (RFC 4007)
     except ValueError:
         return None
 

@@ -9,6 +9,8 @@ from datetime import datetime
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from km.interfaces import Rejected
 from km.plugins.certificate_authority.local_ca import crls, linting, profiles, requests
@@ -23,6 +25,7 @@ from tests.unit.plugins.certificate_authority.local_ca.papers import (
 )
 
 PROFILES = profiles.load(None)
+pytestmark = pytest.mark.filterwarnings('ignore:Attribute')  # odd ones, on purpose
 
 
 def profile(name='server', **changes):
@@ -77,6 +80,23 @@ def test_it_is_clean_under_an_issuer_of_any_type(key_type):
 def test_whatever_a_profile_may_ask_for_is_clean(changes, key_type):
     csr = a_request('a.example.org', key=a_key(key_type))
     linting.require_clean(draft(csr, profile(**changes)), an_issuer()[0])
+
+
+LABEL = st.text('abz019-', min_size=1, max_size=63)
+NAME = st.lists(LABEL, min_size=1, max_size=6).map('.'.join) | st.from_regex(
+    r'\A(\*\.)?(xn--)?[a-zA-Z0-9]{1,9}(\.[a-z][a-z0-9-]{0,9}){1,3}\Z')
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(NAME, min_size=1, max_size=3), st.text(max_size=70), st.text(max_size=70))
+def test_whatever_is_granted_is_clean(asked, common_name, unit):
+    subject = a_name(common_name, OU=unit)
+    under = profile('client', wildcards=True, subject_from_csr=('OU',))
+    try:
+        builder = draft(a_request(*asked, subject=subject), under)
+    except (Rejected, ValueError):  # not granted; no request can say that
+        return
+    linting.require_clean(builder, an_issuer()[0])
 
 
 ODD = {'one label': a_request('localhost'), 'a star': a_request('*.example.org'),

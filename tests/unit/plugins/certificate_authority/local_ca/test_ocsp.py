@@ -220,6 +220,13 @@ def test_a_serial_number_may_be_of_any_size(serial):
     assert (found.certificate_status, found.serial_number) == (CERT.UNKNOWN, serial)
 
 
+def test_a_serial_number_below_zero_is_malformed():
+    question, serial = a_question(), GOOD.to_bytes(19, 'big')
+    assert serial in question
+    found = said(question.replace(serial, b'\xc0' + serial[1:]))
+    assert found.response_status is STATUS.MALFORMED_REQUEST
+
+
 def test_a_database_that_is_down_is_for_the_caller_to_know():
     def down(_serial):
         raise Unavailable('The database is down.')

@@ -21,6 +21,7 @@ from tests.unit.plugins.certificate_authority.local_ca.papers import (
     a_request,
     alternative,
     ip,
+    openssl,
 )
 
 PROFILES = profiles.load(None)
@@ -211,6 +212,38 @@ def test_at_the_end_of_the_issuer_it_may_be_refused():
 def test_an_issuer_that_has_ended_issues_nothing(rule):
     said = refusal(a_request('a.example.org'), profile(issuer_ends=rule), issuer_ends=SECOND)
     assert said == 'The certificate of the authority has ended.'
+
+
+# Requests that openssl made.
+
+MAKES = {
+    'rsa': ['-newkey', 'rsa:2048'],
+    'rsa-pss': ['-newkey', 'rsa-pss', '-pkeyopt', 'rsa_keygen_bits:2048'],
+    'ec': ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384'], 'ed25519': ['-newkey', 'ed25519'],
+    'explicit': ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-pkeyopt',
+                 'ec_param_enc:explicit'],
+    'ed448': ['-newkey', 'ed448'], 'sm2': ['-newkey', 'sm2']}
+
+
+def made_by_openssl(folder, kind):
+    path = folder / 'request.der'
+    said = openssl('req', '-new', '-nodes', *MAKES[kind], '-keyout', folder / 'key.pem', '-out', path,
+                   '-outform', 'DER', '-subj', '/O=Example/CN=a.example.org', '-addext',
+                   'subjectAltName=DNS:a.example.org', '-addext', 'basicConstraints=critical,CA:FALSE')
+    assert path.exists(), said
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize('kind', ['rsa', 'rsa-pss', 'ec', 'ed25519', 'explicit'])
+def test_a_request_that_openssl_made_is_granted(tmp_path, kind):
+    found = wanted(made_by_openssl(tmp_path, kind))
+    assert names(found) == ['a.example.org']
+    assert found.subject == a_name('a.example.org')
+
+
+@pytest.mark.parametrize('kind', ['ed448', 'sm2'])
+def test_a_key_that_openssl_can_make_and_few_can_read_is_refused(tmp_path, kind):
+    refusal(made_by_openssl(tmp_path, kind))
 
 
 # What else.

@@ -210,6 +210,10 @@ def test_a_common_name_that_cannot_be_shown_is_refused(text):
         subject, a_name(text), under=profile('client'))
 
 
+def test_an_address_with_a_zone_is_no_address():
+    assert 'which is not a domain name' in refusal(names, subject=a_name('fe80::1%eth0'))
+
+
 def test_two_common_names_are_refused():
     two = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in ('a.org', 'b.org')])
     assert 'more than one common name' in refusal(subject, two, 'a.org')
