@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,8 @@ from km.interfaces import (
 
 #: A function of an authority and a pending order to its certificate.
 Settle = Callable[[CertificateAuthority, PendingOrder], Issued]
+#: As keystone's are.
+PROJECT_ID = '5f1b6ad0a7d94c1c8d2e3f4a5b6c7d8e'
 _MAX_PAUSE_SECONDS = 1.0
 
 
@@ -67,7 +70,7 @@ def new_order(authority: CertificateAuthority, names: Sequence[str], **more: Any
     :param more: further fields of ``IssueRequest``, or another ``csr``.
     """
     more.setdefault('csr', new_csr(names))
-    return IssueRequest(order_id=str(uuid.uuid4()), project_id='a project',
+    return IssueRequest(order_id=str(uuid.uuid4()), project_id=PROJECT_ID,
                         authority=authority.authorities()[0].name, **more)
 
 
@@ -103,6 +106,18 @@ def obtained(authority: CertificateAuthority, order: IssueRequest, settle: Settl
     if isinstance(answer, Pending):
         return settle(authority, PendingOrder(order=order, reference=answer.reference))
     return answer
+
+
+def obtained_once(authority: CertificateAuthority, order: IssueRequest,
+                  settle: Settle) -> tuple[Issued, Callable[[CertificateAuthority], Issued]]:
+    """The certificate of an order; and a function that asks an instance for it as km would that was
+    killed before it had kept it: by ``issue`` if that gave it, or else by ``poll``, for km keeps what is
+    pending before it polls."""
+    answer = authority.issue(order)
+    if isinstance(answer, Issued):
+        return answer, lambda asked: obtained(asked, replace(order, attempt=2), settle)
+    pending = PendingOrder(order=order, reference=answer.reference)
+    return settle(authority, pending), lambda asked: settle(asked, pending)
 
 
 def loaded(issued: Issued) -> tuple[x509.Certificate, list[x509.Certificate]]:

@@ -34,15 +34,15 @@ def new_issuer(name: str | x509.Name, *, above: Issuer | None) -> Issuer:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = name if isinstance(name, x509.Name) else x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begins, ends = datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, tzinfo=UTC)
-    builder = new_certificate(subject, key.public_key(), issuer=above, begins=begins, ends=ends)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    usage = {'digital_signature': True, 'key_cert_sign': True, 'crl_sign': True}
-    builder = builder.add_extension(x509.KeyUsage(**dict.fromkeys((
-        'content_commitment', 'key_encipherment', 'data_encipherment', 'key_agreement', 'encipher_only',
-        'decipher_only'), False), **usage), critical=True)
+    builder = _of_an_authority(subject, key.public_key(), above=above, able=True)
     certificate = builder.sign(above.key if above else key, hashes.SHA256())
     return Issuer(key, certificate, (above.der, *above.chain) if above else ())
+
+
+def certify(csr: x509.CertificateSigningRequest, *, by: Issuer, able: bool = True) -> bytes:
+    """The certificate of an authority that was requested, DER; or of none, that looks much the same."""
+    builder = _of_an_authority(csr.subject, csr.public_key(), above=by, able=able)
+    return builder.sign(by.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def new_certificate(subject: x509.Name, public_key: Any, *, issuer: Issuer | None, begins: datetime,
@@ -57,3 +57,14 @@ def new_certificate(subject: x509.Name, public_key: Any, *, issuer: Issuer | Non
         x509.random_serial_number()).not_valid_before(begins - timedelta(minutes=1)).not_valid_after(
         ends).add_extension(identifier, critical=False).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), critical=False)
+
+
+def _of_an_authority(subject: x509.Name, public_key: Any, *, above: Issuer | None,
+                     able: bool) -> x509.CertificateBuilder:
+    begins, ends = datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, tzinfo=UTC)
+    unused = ('content_commitment', 'key_encipherment', 'data_encipherment', 'key_agreement',
+              'encipher_only', 'decipher_only')
+    return new_certificate(subject, public_key, issuer=above, begins=begins, ends=ends).add_extension(
+        x509.BasicConstraints(ca=able, path_length=None), critical=True).add_extension(
+        x509.KeyUsage(digital_signature=True, key_cert_sign=able, crl_sign=able,
+                      **dict.fromkeys(unused, False)), critical=True)

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from km.interfaces import Issued, NotSupported, Rejected, SubordinateRequest
 from km.testing.certificate_orders import (
+    PROJECT_ID,
     OrderFixtures,
     loaded,
     new_order,
@@ -66,7 +67,7 @@ class SubordinateMakerContract(OrderFixtures):
         made = authority.make_subordinate(_subordinate(authority))
         with pytest.raises((Rejected, NotSupported)):
             authority.issue(replace(new_order(authority, names), authority=made.name,
-                                    project_id='another project'))
+                                    project_id=PROJECT_ID[::-1]))
 
     def test_what_cannot_be_made_is_rejected(self, authority):
         whole = _subordinate(authority)
@@ -98,5 +99,5 @@ class SubordinateMakerContract(OrderFixtures):
 def _subordinate(authority: Any) -> SubordinateRequest:
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, 'A Project'),
                          x509.NameAttribute(NameOID.COMMON_NAME, f'under it {uuid.uuid4()}')])
-    return SubordinateRequest(authority_id=str(uuid.uuid4()), project_id='a project', name='under it',
+    return SubordinateRequest(authority_id=str(uuid.uuid4()), project_id=PROJECT_ID, name='under it',
                               parent=authority.authorities()[0].name, subject=subject.public_bytes())
