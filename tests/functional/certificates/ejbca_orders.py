@@ -16,7 +16,8 @@ from tests.functional.certificates.ejbca_server import CA
 
 def csr(common_name='a.test', *, names=('a.test', 'b.test'), key=None, subject=None):
     """A request of a new key, DER."""
-    subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    if subject is None:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([

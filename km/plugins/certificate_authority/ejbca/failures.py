@@ -5,7 +5,6 @@ Clients hear that there is no answer, and no more. Operators find a sentence in 
 cause from the others; none holds anything secret.
 """
 import logging
-import re
 import ssl
 
 from km.interfaces import Unavailable
@@ -37,7 +36,6 @@ NO_END_ENTITIES = ('EJBCA has no end entities in its REST interface: it is a Com
                    'protocol is off. Then enrollment_mode must be single.')
 
 _MOST_CHARACTERS = 200
-_CONTROLS = re.compile(r'[^\x20-\x7e\xa0-\ufffd]+')
 
 
 class NoAnswer(Unavailable):
@@ -62,7 +60,8 @@ def no_answer(name: str, operators: str, retry_after_seconds: float | None = Non
 
 def cleaned(message: object) -> str:
     """A message of EJBCA's, fit to be shown: a line of printable characters, and not a long one."""
-    line = ' '.join(_CONTROLS.sub(' ', message if isinstance(message, str) else '').split())
+    text = message if isinstance(message, str) else ''
+    line = ' '.join(''.join(one if one.isprintable() else ' ' for one in text).split())
     return line if len(line) <= _MOST_CHARACTERS else line[:_MOST_CHARACTERS - 3] + '...'
 
 

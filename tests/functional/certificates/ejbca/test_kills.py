@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A km that is killed while it asks EJBCA, or loses its answer, at each call there is: afterwards there is
-one certificate, and the order has it."""
+"""A km that is killed while it asks EJBCA, or loses its answer, at each call there is: afterwards there
+is one certificate, and the order has it."""
 import contextlib
 import functools
 import itertools
