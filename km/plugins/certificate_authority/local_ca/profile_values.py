@@ -149,6 +149,7 @@ def mailbox_pattern(value: Any) -> str:
     local, at, host = _text(value).rpartition('@')
     if not (local and at) or host.startswith('.'):
         raise ValueError(f'{value!r} is not a pattern of mail addresses such as "*@example.org"')
+    names.require_few_stars(value, '@')
     return f'{local}@{names.domain_pattern(host)}'
 
 
@@ -157,6 +158,7 @@ def uri_pattern(value: Any) -> str:
     scheme, colon, rest = _text(value).partition(':')
     if not (colon and rest) or '*' in scheme:
         raise ValueError(f'{value!r} is not a pattern of URIs such as "spiffe://example.org/**"')
+    names.require_few_stars(value.removesuffix('**'), '/?#@:')
     return value
 
 

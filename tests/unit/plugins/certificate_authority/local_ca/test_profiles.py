@@ -161,7 +161,9 @@ WRONG = {
     'domains = [1]': 'domains: 1 must be a string',
     'domains = ["a_b.org"]': "domains: 'a_b.org' is not a pattern of domain names: a label is not of "
                              'letters, digits and, between them, hyphens',
-    'domains = ["**.org"]': "domains: '**.org' has \"**\", which is for URIs",
+    'domains = ["*a*.org"]': "domains: '*a*.org' has more than one star in one part",
+    'emails = ["a@*.*.org"]': "emails: 'a@*.*.org' has more than one star in one part",
+    'uris = ["a:**/b"]': "uris: 'a:**/b' has more than one star in one part",
     'domains = [""]': "domains: '' is not a pattern of domain names: it is empty",
     'domains = []\nip_ranges = []':
         'domains: must allow something with serverAuth, or ip_ranges or uris must',

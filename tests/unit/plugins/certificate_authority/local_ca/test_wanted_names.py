@@ -140,8 +140,10 @@ def test_uris_are_those_of_a_pattern():
         'spiffe://example.org/ns/*/sa/*', 'https://example.org/**', 'urn:uuid:*'])))
     allowed = ['spiffe://example.org/ns/a/sa/b', 'https://example.org/a/b?c=d', 'urn:uuid:1-2-3']
     assert names(*map(uri, allowed), under=under) == allowed
-    for text in ('spiffe://example.org/ns/a/b/sa/c', 'spiffe://example.org.evil/ns/a/sa/b',
-                 'spiffe://evil@example.org/ns/a/sa/b', 'https://example.org.evil/', 'http://example.org/a'):
+    for text in (
+            'spiffe://example.org/ns/a/b/sa/c', 'spiffe://example.org.evil/ns/a/sa/b',
+            'spiffe://evil@example.org/ns/a/sa/b', 'spiffe://example.org/ns/a:b/sa/c',
+            'https://example.org.evil/', 'http://example.org/a'):
         assert 'does not allow' in refusal(names, uri(text), under=under)
 
 
