@@ -112,7 +112,8 @@ class Shower:
         context.load_cert_chain(file)
         limit(connection, deadline)
         with context.wrap_socket(connection, server_side=True) as shown:
-            shown.shutdown(socket.SHUT_WR)
+            shown.setblocking(False)
+            shown.unwrap()  # says that this is the end, and waits for nothing
 
     def _file(self, name: bytes) -> Path | None:
         text = name.decode('ascii', 'replace').lower()

@@ -13,7 +13,7 @@ from km.plugins.challenge_responder.complaints import address, misconfigured
 from km.plugins.challenge_responder.listening import CONNECTION_SECONDS, Listener, reachable
 from km.plugins.challenge_responder.proof_folder import ProofFolder
 
-_PROOF = re.compile(r'([A-Za-z0-9_-]{1,128})\.[A-Za-z0-9_-]{1,128}')
+_PROOF = re.compile(r'([A-Za-z0-9_-]{1,255})\.[A-Za-z0-9_-]{1,255}')
 
 
 class Http01(ChallengeResponder):

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from km.plugins.challenge_responder.listening import limit
 
 #: A token (RFC 8555, 8.3): base64url, and so the name of a file.
-TOKEN = re.compile(r'[A-Za-z0-9_-]{1,128}')
+TOKEN = re.compile(r'[A-Za-z0-9_-]{1,255}')
 PATH = '/.well-known/acme-challenge/'
 
 #: A server takes the absolute form too (RFC 9112, 3.2.2); whose name is asked for makes no difference.
