@@ -29,9 +29,12 @@ _TO_WARN_OF = sa.select(CERTIFICATES).where(
     _current, _columns.not_after > bindparam('now'), _columns.not_after <= bindparam('before'),
     _not_revoked, sa.or_(_columns.warned_days.is_(None), _columns.warned_days > bindparam('days')),
 ).order_by(_columns.not_after).limit(bindparam('page'))
-_FORMER = sa.select(CERTIFICATES).where(
-    _columns.container_id == bindparam('container'), _columns.is_current.is_(None),
-    _columns.version <= bindparam('version'), _columns.not_after < bindparam('now'))
+_successor = CERTIFICATES.alias('successor')
+_TO_FORGET = sa.select(CERTIFICATES).where(
+    _columns.is_current.is_(None), _columns.not_after < bindparam('now'), sa.exists().where(
+        _successor.c.container_id == _columns.container_id, _successor.c.is_current.is_(sa.true()),
+        _successor.c.version > _columns.version + bindparam('keep'))).limit(bindparam('page'))
+_OF_KEY = sa.select(_columns.id).where(_columns.private_key_id == bindparam('key')).limit(1)
 _DELETE = CERTIFICATES.delete().where(_of_id)
 _SOONEST = sa.select(
     _columns.authority_id, sa.func.count(), sa.func.min(_columns.not_after)).where(
@@ -86,11 +89,14 @@ def to_warn_of(connection: sa.Connection, *, now: datetime, before: datetime, da
         _TO_WARN_OF, {'now': now, 'before': before, 'days': days, 'page': page}).all()
 
 
-def former(connection: sa.Connection, container_id: str, *, up_to: int,
-           now: datetime) -> Sequence[sa.Row]:
-    """Former versions that have ended, up to a version."""
-    return connection.execute(
-        _FORMER, {'container': container_id, 'version': up_to, 'now': now}).all()
+def to_forget(connection: sa.Connection, *, keep: int, now: datetime, page: int) -> Sequence[sa.Row]:
+    """Former versions that have ended, but for the last few of each container."""
+    return connection.execute(_TO_FORGET, {'keep': keep, 'now': now, 'page': page}).all()
+
+
+def has_key(connection: sa.Connection, key_id: str) -> bool:
+    """Whether there is a certificate whose private key is that secret."""
+    return connection.execute(_OF_KEY, {'key': key_id}).first() is not None
 
 
 def delete(connection: sa.Connection, certificate_id: str) -> None:

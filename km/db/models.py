@@ -300,10 +300,10 @@ CERTIFICATE_ORDERS = sa.Table(
 )
 
 #: What was issued. Each is a version of what its container has; ``is_current`` is true for the one
-#: that is in there and null for those before. ``certificate_id`` and its like are secrets; ``csr`` is
-#: the request, PEM. ``renew_at`` is when to look whether to renew it, ``renewal`` the order that does;
-#: ``warned_days`` the last notice of its end that was given. What is asked to be revoked is due at
-#: ``revoke_at`` until ``revoked`` says when it was.
+#: that is in there and null for those before. ``certificate_id`` and its like are secrets; km has made
+#: the key for it if ``owns_key``. ``csr`` is the request, PEM. ``renew_at`` is when to look whether to
+#: renew it, ``renewal`` the order that does; ``warned_days`` the last notice of its end that was
+#: given. What is asked to be revoked is due at ``revoke_at`` until ``revoked`` says when it was.
 CERTIFICATES = sa.Table(
     'certificates', METADATA,
     Column('id', Id, primary_key=True),
@@ -327,6 +327,7 @@ CERTIFICATES = sa.Table(
     Column('intermediates_id', Id),
     Column('private_key_id', Id),
     Column('passphrase_id', Id),
+    Column('owns_key', sa.Boolean, nullable=False),
     Column('renew_percent', sa.Integer),
     Column('renew_key', sa.Boolean, nullable=False),
     Column('renew_at', Time),

@@ -215,6 +215,7 @@ def _row(ctx: Context, job: Job, order: Row, described: Description, *, containe
         'intermediates_id': members.get('intermediates'),
         'private_key_id': members.get('private_key'),
         'passphrase_id': members.get('private_key_passphrase'),
+        'owns_key': order.holds_key,
         'renew_percent': order.renew_percent, 'renew_key': order.renew_key,
         'renew_at': _first_look(ctx, order, described), 'created': now, 'updated': now}
 

@@ -29,6 +29,8 @@ LOG = logging.getLogger(__name__)
 _PAGE = 100
 #: How soon a certificate is looked at again whose authority did not say when to renew it.
 _ASK_AGAIN = timedelta(hours=6)
+#: A new certificate is not renewed sooner, or an authority that is confused would be asked without end.
+_SHORTEST_LIFE = timedelta(hours=1)
 
 
 @task('certificate:renew')
@@ -71,21 +73,34 @@ def warn(ctx: Context) -> int:
     return sum(_warn(ctx, days) for days in sorted(ctx.events.expiring_days))
 
 
-def prune(ctx: Context, row: Any) -> None:
-    """Delete former versions that have ended, beyond those that are kept, with what is theirs alone.
+def forget_former(ctx: Context) -> int:
+    """Delete former versions that have ended, but for the last ``[certificates] former_versions``.
 
-    :param row: the version that is in use.
+    :returns: how many.
     """
+    forgotten = 0
+    while True:
+        with ctx.statement() as connection:
+            page = rows.to_forget(connection, keep=ctx.certificates.former_versions, now=ctx.clock(),
+                                  page=_PAGE)
+        for row in page:
+            _forget(ctx, row)
+        forgotten += len(page)
+        if len(page) < _PAGE:
+            return forgotten
+
+
+@retried
+def _forget(ctx: Context, row: Row) -> None:
+    """Delete a former version, with what is in the stores for it alone: the sweep erases that."""
     now = ctx.clock()
     with ctx.transaction() as connection:
-        for former in rows.former(connection, row.container_id, now=now,
-                                  up_to=row.version - 1 - ctx.certificates.former_versions):
-            theirs = {former.certificate_id, former.intermediates_id}
-            if former.private_key_id != row.private_key_id:
-                theirs.add(former.private_key_id)
-            for secret_id in filter(None, theirs):
-                secrets.mark_deleting(connection, secret_id, intent=new_intent(), now=now)
-            rows.delete(connection, former.id)
+        rows.delete(connection, row.id)
+        theirs = [row.certificate_id, row.intermediates_id]
+        if row.owns_key and not rows.has_key(connection, row.private_key_id):
+            theirs.append(row.private_key_id)
+        for secret_id in filter(None, theirs):
+            secrets.mark_deleting(connection, secret_id, intent=new_intent(), now=now)
 
 
 def _look_at(ctx: Context, row: Row) -> bool:
@@ -127,7 +142,7 @@ def _in(window: RenewalWindow, row: Row, *, now: datetime) -> datetime:
     The moment of one certificate stays where it is, however often it is asked for (RFC 9773, 4.2).
     """
     part = random.Random(row.fingerprint).random()  # noqa: S311  nobody gains by guessing it
-    moment = window.start + (window.end - window.start) * part
+    moment = max(window.start + (window.end - window.start) * part, row.created + _SHORTEST_LIFE)
     return min(moment, now + timedelta(seconds=max(window.ask_after_seconds, 60)))
 
 

@@ -66,7 +66,7 @@ def sweep(ctx: Context) -> Swept:
     _try(ctx, swept, 'Transport keys stay as they are', _renew_transport_key)
     _try(ctx, swept, 'Authorities are not looked at', lambda *_: authorities.refresh(ctx))
     _try(ctx, swept, 'CRLs are not looked at', lambda *_: crls.publish(ctx))
-    _try(ctx, swept, 'No notice is given of ends', _warn)
+    _try(ctx, swept, 'No notice is given of ends, and nothing is forgotten,', _warn)
     return _do_what_is_due(ctx, swept)
 
 
@@ -150,6 +150,7 @@ def _renew(ctx: Context, swept: Swept) -> None:
 
 def _warn(ctx: Context, swept: Swept) -> None:
     renewals.warn(ctx)
+    renewals.forget_former(ctx)
 
 
 def _revoke(ctx: Context, swept: Swept) -> None:

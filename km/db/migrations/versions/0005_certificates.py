@@ -91,6 +91,7 @@ def upgrade() -> None:
         sa.Column('intermediates_id', Id),
         sa.Column('private_key_id', Id),
         sa.Column('passphrase_id', Id),
+        sa.Column('owns_key', sa.Boolean, nullable=False),
         sa.Column('renew_percent', sa.Integer),
         sa.Column('renew_key', sa.Boolean, nullable=False),
         sa.Column('renew_at', Time),
