@@ -49,12 +49,14 @@ class Doors:
     :param open_to_all: apps by path.
     :param guarded: the app at ``/v1`` and below.
     :param counted: that app behind a reader that counts, for bodies that do not say how long they are.
+    :param open_below: apps that are open to all too, by the first name of the paths that they have below
+        them; their methods are their own affair, and so are bodies that do not say how long they are.
     """
 
     def __init__(self, open_to_all: Mapping[str, Callable], *, guarded: Callable, counted: Callable,
-                 max_body_bytes: int):
+                 max_body_bytes: int, open_below: Mapping[str, Callable] | None = None):
         self._open_to_all, self._guarded, self._counted = open_to_all, guarded, counted
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes, self._open_below = max_body_bytes, open_below or {}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> Any:
         path, length = environ['PATH_INFO'].rstrip('/'), environ.get('CONTENT_LENGTH') or '0'
@@ -71,6 +73,9 @@ class Doors:
             if environ['REQUEST_METHOD'] != 'GET':
                 raise NoSuchMethod(['GET'])
             return self._open_to_all[path](environ, start_response)
+        first, below, _ = path.removeprefix('/').partition('/')
+        if below and first in self._open_below:
+            return self._open_below[first](environ, start_response)
         raise NotFound('')
 
 
