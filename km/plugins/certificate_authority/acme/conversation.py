@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signed messages to an authority (RFC 8555, 6.2 to 6.5), during one call of the plugin."""
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from km.plugins.certificate_authority.acme import problems
 from km.plugins.certificate_authority.acme.problems import Refusal
 from km.plugins.certificate_authority.acme.transport import Answer, Transport, is_url
 
+_BASE64URL = re.compile('[A-Za-z0-9_-]+')
 #: An authority may refuse good nonces as often as it likes: it gives a new one with each refusal.
 _MOST_TRIES = 12
 #: What there is without which there is no certificate.
@@ -124,10 +126,10 @@ class Conversation:
             nonce = _succeeded(self._transport.request(
                 'HEAD', self.resource('newNonce'))).headers.get('Replay-Nonce')
         try:
-            if nonce:
+            if nonce and _BASE64URL.fullmatch(nonce):
                 return josepy.decode_b64jose(nonce)
         except josepy.DeserializationError:
-            pass  # what is no base64url is no nonce
+            pass  # nothing is encoded in so many characters
         raise Unavailable('The authority gives no nonce.')
 
 

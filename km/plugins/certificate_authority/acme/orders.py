@@ -5,6 +5,8 @@ What the authority says of an order decides what comes next, each time anew: not
 km did before it was killed. An order of km's has one of the authority's at a time, and the authority
 issues at most one certificate for each of those.
 """
+import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,11 +28,18 @@ from km.plugins.certificate_authority.acme.problems import Refusal
 from km.plugins.certificate_authority.acme.session import Resource, Session
 from km.plugins.certificate_authority.acme.transport import is_url
 
+LOG = logging.getLogger(__name__)
+
 #: How often an order that is of no use any more is placed again, before km's is given up.
 _MOST_PLACED = 5
 #: The most steps in one call: each but the last is one that the authority took at once.
 _MOST_STEPS = 8
 _MOST_AUTHORIZATIONS = 500
+#: How an order is that gets no certificate any more. All but the first are not RFC 8555's.
+_ENDED = ('invalid', 'deactivated', 'expired', 'revoked')
+#: How often in a row an order must not be found to be believed gone: some authorities have several
+#: databases, one of which may not know it yet.
+_MISSED = 3
 
 
 class Waiting(NamedTuple):
@@ -81,15 +90,15 @@ class Orders:
         if pending.reference.get('directory') != self._directory_url:
             return self._place_again(journey)
         try:
-            order = session.read(str(pending.reference['order']))
+            order = session.read(str(pending.reference.get('order')))
         except Refusal as refusal:
             if refusal.says_it_is_gone:
-                return self._place_again(journey)
+                return self._missed(journey)
             raise
-        steps = {'pending': self._prove, 'ready': self._finalize, 'processing': self._wait,
-                 'valid': self._download}
+        steps = {'pending': self._prove, 'ready': self._finalize, 'valid': self._download,
+                 **dict.fromkeys(_ENDED, self._give_up)}
         for _ in range(_MOST_STEPS):
-            outcome = steps.get(order.status, self._give_up)(journey, order)
+            outcome = steps.get(order.status, self._wait)(journey, order)
             if not isinstance(outcome, Resource):
                 return outcome
             order = outcome
@@ -103,7 +112,7 @@ class Orders:
         if pending.reference.get('directory') != self._directory_url:
             return
         try:
-            order = session.read(str(pending.reference['order']))
+            order = session.read(str(pending.reference.get('order')))
             if order.status == 'pending':
                 for authorization in _authorizations(session, order):
                     if authorization.status == 'pending':
@@ -131,10 +140,17 @@ class Orders:
             payload['replaces'] = replaced
         return payload
 
+    def _missed(self, journey: '_Journey') -> Pending:
+        before = journey.pending.reference
+        if before.get('stage') == 'missed' and int(before.get('waited', 0)) >= _MISSED - 1:
+            return self._place_again(journey)
+        return self._pending(journey, 'missed', None, 'The authority does not find the order.')
+
     def _place_again(self, journey: '_Journey') -> Pending:
-        """Place another order instead of one that is of no use any more: the authority has forgotten it,
-        or it was used up by somebody else's who ordered the same names."""
+        """Place another order instead of one that gets no certificate for this request any more."""
         request = journey.pending.order
+        LOG.warning('Order %s of the project %s is placed with the authority again: %s is of no use.',
+                    request.order_id, request.project_id, journey.pending.reference.get('order'))
         self._answers.remove(request.order_id)
         placed = int(journey.pending.reference.get('placed', 1))
         if placed >= _MOST_PLACED:
@@ -153,16 +169,22 @@ class Orders:
         if not unproved:
             order = session.read(order.url)
             return self._wait(journey, order) if order.status == 'pending' else order
-        waits = []
-        for one in unproved:
-            if challenges.name_of(one) not in journey.names:
-                raise Rejected('The authority wants a proof of a name that was not ordered.')
-            waits.append(self._answers.prove(session, order_id, one))
+        try:
+            waits = [self._proved(journey, one) for one in unproved]
+        except Rejected:
+            with contextlib.suppress(Refusal, Unavailable):
+                self.cancel(session, journey.pending)
+            raise
         if any(waits):
             return self._pending(journey, 'proving', max(waits), 'The proofs are not visible yet.')
         told = [one.wait for one in unproved if one.wait is not None]
         return self._pending(journey, 'proved', max(told) if told else None,
                              'The authority looks at the proofs.')
+
+    def _proved(self, journey: '_Journey', authorization: Resource) -> float:
+        if challenges.name_of(authorization) not in journey.names:
+            raise Rejected('The authority wants a proof of a name that was not ordered.')
+        return self._answers.prove(journey.session, journey.pending.order.order_id, authorization)
 
     def _finalize(self, journey: '_Journey', order: Resource) -> Resource:
         """Send the request for the certificate."""
@@ -241,7 +263,8 @@ def _authorizations(session: Session, order: Resource) -> Sequence[Resource]:
 
 def _failure(authorization: Resource) -> str:
     found = authorization.fields.get('challenges')
-    errors = [one['error'] for one in (found if isinstance(found, list) else ())
-              if isinstance(one, Mapping) and one.get('error')]
-    return f'{problems.cleaned(challenges.name_of(authorization))}: ' + '; '.join(
-        map(problems.described, errors[:3] or [None]))
+    errors = dict.fromkeys(
+        problems.described(one['error']) for one in (found if isinstance(found, list) else ())
+        if isinstance(one, Mapping) and one.get('error'))
+    reasons = '; '.join(list(errors)[:3]) or problems.described(None)
+    return f'{problems.cleaned(challenges.name_of(authorization))}: {reasons}'

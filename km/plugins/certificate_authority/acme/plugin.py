@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from km.interfaces import (
     REVOCATION_REASONS,
+    CannotOpen,
     CertificateAuthority,
     Issued,
     IssueRequest,
@@ -69,6 +70,7 @@ class Acme(CertificateAuthority, RenewalAdviser):
         self._keys.sweep()
 
     def check(self) -> str:
+        self._directory = None
         with self._session() as session:
             account = session.read(session.account.url)
             if account.status != 'valid':
@@ -142,8 +144,8 @@ class Acme(CertificateAuthority, RenewalAdviser):
             yield Conversation(transport, self._known_directory(transport))
         except Refusal as refusal:
             raise refusal.told() from None
-        except NotFound:
-            raise Unavailable('The account key is not in its store any more.') from None
+        except (NotFound, CannotOpen):
+            raise Unavailable('The account key is not in its store, or does not open.') from None
         finally:
             transport.close()
 

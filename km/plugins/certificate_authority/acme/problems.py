@@ -88,7 +88,7 @@ def cleaned(text: Any) -> str:
     """A text that came from elsewhere, short and without what people do not see."""
     if not isinstance(text, str):
         return ''
-    return _shortened(_UNSEEN.sub(' ', text).strip(), _LONGEST_TEXT)
+    return _shortened(' '.join(_UNSEEN.sub(' ', text).split()), _LONGEST_TEXT)
 
 
 def _line(document: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import email.utils
 import http.client
 import json
 import math
+import re
 import ssl
 import time
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from urllib.parse import urlsplit
 from km.interfaces import Unavailable
 
 _MOST_BYTES = 2 ** 20
-_LONGEST_URL = 2000
+#: What km's database keeps of a URL is as long at the most.
+_URL = re.compile(r'https://[!-~]{1,1900}')
 _LONGEST_WAIT_SECONDS = 86400.0
 _JOSE = 'application/jose+json'
 #: How a connection ends that was open for a while, and that the other side gave up.
@@ -149,7 +151,7 @@ def is_url(text: Any) -> TypeGuard[str]:
     """Whether km takes something for the address of a resource."""
     try:
         _parts(text)
-    except (Unavailable, TypeError, AttributeError):
+    except Unavailable:
         return False
     return True
 
@@ -157,15 +159,14 @@ def is_url(text: Any) -> TypeGuard[str]:
 def _parts(url: str) -> tuple[tuple[str, int], str]:
     """Host and port, and the path with its query."""
     try:
-        parts = urlsplit(url)
-        place = parts.hostname, parts.port or http.client.HTTPS_PORT
-    except ValueError:
-        parts = urlsplit('')
-        place = None, 0
-    if parts.scheme != 'https' or not place[0] or '@' in parts.netloc or len(url) > _LONGEST_URL or not (
-            url.isascii() and url.isprintable()) or ' ' in url:
-        raise Unavailable('The authority names a resource by what is no URL of https.')
-    return (place[0], place[1]), (parts.path or '/') + (f'?{parts.query}' if parts.query else '')
+        if _URL.fullmatch(url):
+            parts = urlsplit(url)
+            if parts.hostname and '@' not in parts.netloc:
+                return (parts.hostname, parts.port or http.client.HTTPS_PORT), (
+                    parts.path or '/') + (f'?{parts.query}' if parts.query else '')
+    except (ValueError, TypeError):
+        pass  # a port or an address that is none, or no text at all
+    raise Unavailable('The authority names a resource by what is no URL of https.')
 
 
 def _left(deadline: float) -> float:
