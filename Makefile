@@ -28,12 +28,12 @@ lint: $(VENV)/.test
 
 $(VENV)/.run: setup.cfg
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable .
+	$(PIP) install --editable '.[local_ca]'
 	@touch $@
 
 $(VENV)/.test: setup.cfg tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable '.[testing,client,messaging,mysql,pkcs11,kmip]' --requirement tests/requirements.txt
+	$(PIP) install --editable '.[testing,client,messaging,mysql,pkcs11,kmip,acme,ejbca,local_ca,webhook]' --requirement tests/requirements.txt
 	@touch $@ $(VENV)/.run
 
 clean:

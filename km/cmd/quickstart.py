@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-quickstart FOLDER``: a whole km on this machine, with nothing to install or set up beside it.
 
-The folder gets a km.conf, a key file, databases, a user ``admin`` with a random password, and an
+The folder gets a km.conf, a key file, databases, a certificate authority, a user ``admin`` with a random password, and an
 ``openrc`` for the stock clients. A second start finds them there and uses them.
 """
 import argparse
@@ -45,6 +45,15 @@ default = soft
 plugin = simple_crypto
 kek_file = {folder}/kek
 connection = sqlite:///{folder}/soft.sqlite
+
+[certificate_authority]
+enabled = local
+
+[certificate_authority:local]
+plugin = local_ca
+key_store = soft
+connection = sqlite:///{folder}/ca.sqlite
+publication_url = {url}/pki
 """
 
 _OPENRC = """\
