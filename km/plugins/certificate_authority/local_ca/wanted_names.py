@@ -24,7 +24,7 @@ def names(subject: x509.Name, alternative: x509.SubjectAlternativeName | None,
 
     :raises Rejected: the profile does not allow one, it is no name, or there are too many or too few.
     """
-    asked = list(alternative) if alternative is not None else list(_of_common_name(subject, profile))
+    asked = list(alternative or ()) or list(_of_common_name(subject, profile))
     if len(asked) > profile.max_names:
         raise Rejected(f'The request has {len(asked)} names; the profile {profile.name} takes '
                        f'{profile.max_names}.')

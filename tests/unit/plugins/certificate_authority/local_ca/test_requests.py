@@ -214,6 +214,12 @@ def test_an_issuer_that_has_ended_issues_nothing(rule):
     assert said == 'The certificate of the authority has ended.'
 
 
+def test_a_list_of_no_names_is_none():
+    csr = a_request(subject=a_name('a.org'), extensions=[(x509.SubjectAlternativeName([]), True)])
+    assert names(wanted(csr)) == ['a.org']
+    assert extension(wanted(csr, profile('client')), x509.SubjectAlternativeName) is None
+
+
 # Requests that openssl made.
 
 MAKES = {
