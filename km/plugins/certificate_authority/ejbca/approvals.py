@@ -13,7 +13,7 @@ from km.plugins.certificate_authority.ejbca.order import Order, Progress
 
 WAITS = 'The order waits to be approved at the certificate authority.'
 NOT_APPROVED = 'The order was not approved at the certificate authority, or not in time.'
-TAKEN = 'The end entity of the order has been used for another key.'
+TAKEN = 'The end entity of the order was used for another key, or may have no certificates any more.'
 
 _WAITING, _GENERATED, _OVER = 'WAITINGFORADDAPPROVAL', 'GENERATED', ('REVOKED', 'HISTORICAL')
 

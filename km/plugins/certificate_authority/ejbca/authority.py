@@ -36,7 +36,7 @@ def find(connection: Connection, name: str) -> Ca:
 
 
 def certificates(connection: Connection, ca: Ca) -> tuple[x509.Certificate, ...]:
-    """The certificate of a CA and those above it, in whatever order.
+    """The certificate of a CA, and then those above it in whatever order.
 
     :raises NoAnswer: EJBCA has none for km.
     """
@@ -44,9 +44,15 @@ def certificates(connection: Connection, ca: Ca) -> tuple[x509.Certificate, ...]
     if answer.status != 200:
         raise connection.no_answer(failures.with_message(failures.NO_SUCH_CA[:-1], answer.message))
     try:
-        return encodings.certificates(answer.content)
+        told = encodings.certificates(answer.content)
     except ValueError:
         raise connection.not_ejbca() from None
+    # Its own is the one that issued none of the others, wherever it is.
+    for own in told:
+        others = tuple(one for one in told if one is not own)
+        if all(one.issuer != own.subject for one in others):
+            return (own, *others)
+    raise connection.not_ejbca()
 
 
 def crl(connection: Connection, ca: Ca) -> x509.CertificateRevocationList | None:

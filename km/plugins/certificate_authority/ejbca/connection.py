@@ -62,10 +62,10 @@ class Connection:
             return Answer(reply.status, reply.content)
         said = _object(reply.content)
         message = failures.cleaned(said.get('error_message'))
-        if reply.status == 403:
-            raise self.no_answer(failures.with_message(failures.FORBIDDEN, message))
-        if reply.status == 401:
+        if reply.status == 401 and self._tokens is not None:
             raise self.no_answer(failures.NO_TOKEN)
+        if reply.status in (401, 403):
+            raise self.no_answer(failures.with_message(failures.FORBIDDEN, message))
         if 300 <= reply.status < 400:
             raise self.no_answer(failures.REDIRECTS)
         if reply.status not in _NO:

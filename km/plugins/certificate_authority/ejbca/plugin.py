@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from km.interfaces import (
@@ -21,6 +22,7 @@ from km.interfaces import (
     NotSupported,
     Pending,
     PendingOrder,
+    Rejected,
     RevokeRequest,
     Unavailable,
 )
@@ -107,22 +109,31 @@ class Ejbca(CertificateAuthority):
         if request.details:
             raise NotSupported('The certificate authority takes no details: '
                                f'{", ".join(map(failures.cleaned, sorted(request.details)))}.')
-        return Order(request, x509.load_der_x509_csr(request.csr),
+        if request.not_after is not None and request.not_after <= datetime.now(UTC).replace(tzinfo=None):
+            raise Rejected('The certificate would have to end before it begins.')
+        return Order(request, _request(request.csr),
                      f'{self._config.username_prefix}{request.order_id}',
                      self._config.profile(request.profile))
 
     def _verified(self, ca: authority.Ca) -> tuple[x509.Certificate, ...]:
         """The certificate of the CA and those above it, in their order."""
-        told = authority.certificates(self._connection, ca)
-        for own in told:
-            above = [one for one in told if one is not own]
-            try:
-                if all(one.issuer != own.subject or one is own for one in told):
-                    return (own, *checking.path(own, above, self._config.anchors))
-            except checking.Unverified:
-                break
-        raise self._connection.no_answer(
-            'The certificate of the CA has no way that verifies to a certificate in anchors_file.')
+        own, *others = authority.certificates(self._connection, ca)
+        try:
+            return (own, *checking.path(own, others, self._config.anchors))
+        except checking.Unverified:
+            raise self._connection.no_answer(
+                'The certificate of the CA has no way that verifies to a certificate in '
+                'anchors_file.') from None
+
+
+def _request(csr: bytes) -> x509.CertificateSigningRequest:
+    try:
+        request = x509.load_der_x509_csr(csr)
+        request.public_key()
+        list(request.extensions)
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        raise Rejected('The request is no PKCS#10, or of a key that km does not know.') from None
+    return request
 
 
 def _about(crl: x509.CertificateRevocationList | None, issuer: x509.Certificate) -> str:

@@ -65,6 +65,9 @@ class Revocation:
 
     def _where(self, certificate: x509.Certificate) -> tuple[str, ...]:
         ca = authority.find(self._connection, self._settings.certificate_authority)
+        # Another authority's certificate may have the serial number of one of this CA's.
+        if authority.certificates(self._connection, ca)[0].subject != certificate.issuer:
+            raise Rejected('The certificate is by another authority.')
         return 'v1', 'certificate', ca.subject_dn, encodings.serial(certificate)
 
     def _reason_now(self, where: tuple[str, ...]) -> str | None:
