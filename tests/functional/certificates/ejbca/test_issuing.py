@@ -5,10 +5,14 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from km.interfaces import (
     REVOCATION_REASONS,
+    Issued,
     Misconfigured,
     NotSupported,
     Pending,
@@ -281,3 +285,25 @@ def test_a_subject_may_have_more_than_a_common_name(server, opened):
         x509.NameAttribute(NameOID.COMMON_NAME, 'a.test')])))
     made = assert_fits(opened().issue(placed), placed, server.root)
     assert made.subject == x509.load_der_x509_csr(placed.csr).subject
+
+
+def test_the_certificate_of_another_authority_is_not_revoked_by_its_serial_number(server, opened):
+    plugin = opened()
+    ours = x509.load_der_x509_certificate(plugin.issue(order()).certificate)
+    key = ec.generate_private_key(ec.SECP256R1())
+    theirs = (
+        x509.CertificateBuilder().subject_name(ours.subject).issuer_name(ours.subject)
+        .public_key(key.public_key()).serial_number(ours.serial_number)
+        .not_valid_before(in_days(-1)).not_valid_after(in_days(1)).sign(key, hashes.SHA256()))
+    with pytest.raises(Rejected, match='by another authority'):
+        plugin.revoke(revocation(Issued(certificate=theirs.public_bytes(Encoding.DER))))
+    assert [kept['reason'] for kept in server.certificates] == [None]
+
+
+def test_a_request_that_cannot_be_read_and_an_end_that_was_are_refused_at_once(server, opened):
+    plugin = opened()
+    with pytest.raises(Rejected, match='no PKCS#10'):
+        plugin.issue(order(csr=csr()[:-1]))
+    with pytest.raises(Rejected, match='end before it begins'):
+        plugin.issue(order(not_after=in_days(-1)))
+    assert server.calls == []
