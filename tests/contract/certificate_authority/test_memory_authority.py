@@ -30,4 +30,6 @@ class TestMemoryHierarchy(CertificateAuthorityContract, SubordinateMakerContract
                           StatusPublisherContract, IssuerRotationContract):
     @pytest.fixture
     def authority(self):
-        return open_authority(MemoryHierarchy, memory=str(uuid.uuid4()))
+        authority = open_authority(MemoryHierarchy, memory=str(uuid.uuid4()))
+        authority.memory.add('another')
+        return authority
