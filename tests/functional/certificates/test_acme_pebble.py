@@ -64,9 +64,9 @@ def responder(dns):
 def opened(folder, key_store, responder):
     """Opens the plugin for a pebble; all that a test opens have one database and one key store."""
     with contextlib.ExitStack() as opened:
-        def open_for(server, responders=None, **options):
+        def open_for(server, responders=None, key_stores=None, **options):
             authority = open_authority(
-                Acme, key_stores={'soft': key_store}, responders=responders or {'dns': responder},
+                Acme, key_stores=key_stores or {'soft': key_store}, responders=responders or {'dns': responder},
                 **{'directory_url': server.directory_url, 'ca_file': str(server.ca_file),
                    'key_store': 'soft', 'connection': f'sqlite:///{folder}/acme.sqlite',
                    'terms_of_service_agreed': True, **options})
@@ -281,6 +281,14 @@ def test_the_account_key_is_replaced_and_the_one_before_destroyed(acme, opened, 
     assert signing_keys(key_store) == 1
     assert not keys & set(key_store._signing_keys)
     assert names(finished(opened(pebble), an_order('rolled.test'))) == ['rolled.test']
+
+
+def test_the_account_key_is_replaced_by_one_in_another_store(acme, opened, pebble, key_store):
+    account, other = acme.check(), open_plugin(MemoryKeyStore)
+    both = {'soft': key_store, 'hard': other}
+    opened(pebble, key_stores=both, key_store='hard').roll_over_account_key()
+    assert (signing_keys(key_store), signing_keys(other)) == (0, 1)
+    assert opened(pebble, key_stores={'hard': other}, key_store='hard').check() == account
 
 
 def test_another_process_notices_that_the_key_was_replaced(acme, opened, pebble):
