@@ -32,9 +32,10 @@ class Service:
         """The JSON object at ``path``."""
         return self._ask('GET', path, microversion=microversion).json()
 
-    def post(self, path: str) -> None:
-        """POST without a body."""
-        self._ask('POST', path)
+    def post(self, path: str, body: dict | None = None) -> dict:
+        """POST a JSON object, or nothing; the one it is answered with, empty if there is none."""
+        answer = self._ask('POST', path, json=body)
+        return answer.json() if answer.content else {}
 
     def put(self, path: str, body: dict | None = None, *, microversion: str | None = None) -> None:
         """PUT a JSON object, or nothing."""

@@ -175,7 +175,8 @@ def test_the_first_one_added_is_preferred_and_adding_again_is_no_error(admin, an
 
 
 def test_only_one_that_was_added_can_be_preferred(admin, root):
-    assert said(admin.post(f'{root}/set-preferred'), 400).startswith('Setting preferred CA issue seen - ')
+    assert said(admin.post(f'{root}/set-preferred'), 400) == (
+        'Setting preferred CA issue seen - The CA is not among those of this project; add it first.')
 
 
 def test_the_preferred_one_is_removed_last(admin, ann, roots, root):
