@@ -35,7 +35,7 @@ handler_module: acme2certifier.cahandlers.openssl_ca_handler
 issuing_ca_key: {home}/issuer.key
 issuing_ca_cert: {home}/issuer.pem
 issuing_ca_crl: {home}/issuer.crl
-ca_cert_chain_list: ["{home}/issuer.pem"]
+ca_cert_chain_list: []
 cert_validity_days: 30
 cert_save_path: {home}/issued
 openssl_conf: {home}/extensions.cfg
