@@ -76,7 +76,7 @@ class Hierarchy:
         :raises Unavailable: its certificate was not brought from elsewhere yet.
         """
         found = self._signers.current(authority)
-        if found is not None:
+        if found is not None and found.role != RESPONDER:
             return found
         if authority == ISSUING and not self._policy.own_root:
             raise Unavailable(

@@ -4,6 +4,7 @@
 Every change counts up its issuer's version in the same transaction. So a version that was read tells of
 all changes up to it, and a CRL tells whether it has them.
 """
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,10 @@ HOLD, RELEASE = 'certificateHold', 'removeFromCRL'
 _WORSE = frozenset({'keyCompromise', 'cACompromise', 'aACompromise'})
 
 _IN_FORCE = CERTIFICATES.c.revoked_at.is_(None)
+
+
+class _Nothing(Exception):
+    """There was nothing to change."""
 
 
 class Revocation:
@@ -74,13 +79,16 @@ class Revocation:
     def _change(self, issuer_id: str, status: Mapping[str, Any],
                 *where: sa.ColumnElement[bool]) -> bool:
         """Whether there was something to change."""
-        with self._database.transaction() as connection:
+        with contextlib.suppress(_Nothing), self._database.transaction() as connection:
             connection.execute(SIGNERS.update().where(SIGNERS.c.id == issuer_id).values(
                 version=SIGNERS.c.version + 1))
             version = connection.scalar(sa.select(SIGNERS.c.version).where(SIGNERS.c.id == issuer_id))
-            return connection.execute(CERTIFICATES.update().where(
-                CERTIFICATES.c.issuer_id == issuer_id, *where).values(
-                **status, changed=version)).rowcount > 0
+            if not connection.execute(CERTIFICATES.update().where(
+                    CERTIFICATES.c.issuer_id == issuer_id, *where).values(
+                    **status, changed=version)).rowcount:
+                raise _Nothing  # and so no version either, for which a CRL would be made
+            return True
+        return False
 
 
 def _new_status(row: sa.Row, reason: str, revoked_at: datetime,

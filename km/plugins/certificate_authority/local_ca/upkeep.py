@@ -13,12 +13,17 @@ from km.plugins.certificate_authority.local_ca.revocation import Revocation
 from km.plugins.certificate_authority.local_ca.signers import Signer, Signers
 from km.plugins.certificate_authority.local_ca.tables import (
     CERTIFICATES,
+    CRLS,
+    ISSUING,
+    REMOVED,
     RESPONDER,
+    ROOT,
     SUBORDINATE,
     SUPERSEDED,
 )
 from km.plugins.database import PluginDatabase
 
+_AUTHORITIES = (ROOT, ISSUING, SUBORDINATE)
 _ENDED = 'cessationOfOperation'
 _DAY = timedelta(days=1)
 
@@ -47,9 +52,12 @@ class Upkeep:
     def sweep(self) -> None:
         """End what is over."""
         self._keys.destroy_abandoned()
-        for signer in self._signers.issuers():
+        for signer in self._signers.all(*_AUTHORITIES):
             if signer.state == SUPERSEDED and self._is_over(signer):
-                self._signers.destroy_key(self._signers.remove(signer))
+                self._signers.remove(signer)
+        for signer in self._signers.all(*_AUTHORITIES):
+            if signer.state == REMOVED and signer.key_id is not None:
+                self._end(signer)
         with_key = {signer.id for signer in self._signers.issuers() if signer.key_id is not None}
         for responder in self._signers.all(RESPONDER):
             ended = responder.not_after is not None and responder.not_after < self._now()
@@ -58,11 +66,13 @@ class Upkeep:
         self._prune()
 
     def _end(self, signer: Signer) -> None:
-        self._revocation.revoke_order(signer.id, _ENDED, revoked_at=self._now())
-        if signer.key_id is not None and signer.certificate is not None:
-            self._revocation.revoke_all(signer.id, _ENDED)
-            self._publishing.last(signer, max(
-                filter(None, (signer.not_after, self._last_end(signer)))) + _DAY)
+        """End a removed signer: that of a project with all that it issued, another one by itself."""
+        if signer.role == SUBORDINATE:
+            self._revocation.revoke_order(signer.id, _ENDED, revoked_at=self._now())
+            if signer.key_id is not None and signer.certificate is not None:
+                self._revocation.revoke_all(signer.id, _ENDED)
+                self._publishing.last(signer, max(
+                    filter(None, (signer.not_after, self._last_end(signer)))) + _DAY)
         for responder in self._signers.of(responder_of(signer)):
             self._dismiss(responder)
         self._signers.destroy_key(signer)
@@ -89,6 +99,10 @@ class Upkeep:
         What is revoked stays until a CRL was made after its end.
         """
         kept = max(self._policy.keep_expired, 2 * self._policy.crl_period)
+        for signer in self._signers.all(*_AUTHORITIES):
+            if signer.state == REMOVED and signer.not_after and signer.not_after < self._now() - kept:
+                self._database.run(CRLS.delete().where(CRLS.c.issuer_id == signer.id))
+                self._signers.forget(signer)
         self._database.run(CERTIFICATES.delete().where(
             sa.or_(CERTIFICATES.c.reason.is_(None), CERTIFICATES.c.reason != 'keyCompromise'),
             sa.or_(CERTIFICATES.c.not_after < self._now() - kept, sa.and_(

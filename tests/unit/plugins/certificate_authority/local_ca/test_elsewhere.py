@@ -181,13 +181,13 @@ def test_nothing_is_installed_that_was_not_requested(ca, opens, root):
         ca.install_issuer('issuing', chain[0], chain[1:])
 
 
-def test_nothing_comes_from_elsewhere_for_who_is_signed_here(opens, ca):
+def test_nothing_comes_from_elsewhere_for_who_is_signed_here(folder, opens, ca):
     with pytest.raises(NotSupported, match='from elsewhere'):
         ca.rotate_issuer('issuing')
     with pytest.raises(NotFound):
         ca.issuer_request('nobody')
     with pytest.raises(NotSupported, match='signed here'):
-        opens(connection='sqlite://').issuer_request('issuing')
+        opens(connection=f'sqlite:///{folder}/own.sqlite').issuer_request('issuing')
 
 
 def test_a_root_that_moves_elsewhere_and_back_goes_on_issuing(folder, opens, root):
