@@ -2,7 +2,8 @@
 """Run a real name server: BIND (Debian's package), which takes updates that are signed with a key.
 
 It has two zones. In `test` the key may change TXT records; in `example` nobody may change any. Every
-name in both has the address 127.0.0.1, until something is below it.
+name in both has the address 127.0.0.1, until something is below it. As a resolver it knows of no other,
+but follows aliases from one zone to the other.
 """
 
 import contextlib
@@ -44,7 +45,8 @@ include "{home}/key.conf";
 options {{
   directory "{home}"; pid-file "{home}/pid"; session-keyfile "{home}/session.key";
   listen-on port {port} {{ {host}; }}; listen-on-v6 {{ none; }};
-  recursion no; dnssec-validation no; notify no; allow-transfer {{ {host}; }};
+  recursion yes; forward only; forwarders {{ {host} port 9; }}; dnssec-validation no;
+  notify no; allow-transfer {{ {host}; }};
 }};
 controls {{ }};
 """
@@ -91,6 +93,13 @@ class BindServer:
     def stop(self):
         """Stop it, in order."""
         self._running.close()
+
+    @contextlib.contextmanager
+    def down(self):
+        """Have no server while the block lasts."""
+        self.stop()
+        yield
+        self.start()
 
     @contextlib.contextmanager
     def frozen(self):
