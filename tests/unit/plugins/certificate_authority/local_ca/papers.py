@@ -69,19 +69,21 @@ def a_request(*names, subject=None, extensions=(), key=None):
 
 
 @functools.cache
-def an_issuer(key_type='p-256', name='Issuer', number=0):
-    """A certificate of an authority, by itself, and its key; valid in 2030, and now."""
-    key = a_key(key_type, number)
-    name = a_name(name, O='Example')
+def an_issuer(key_type='p-256', name='Issuer', number=0, *, above=None):
+    """A certificate of an authority and its key; valid in 2030, and now.
+
+    :param above: the same of who issued it; None for a root.
+    """
+    key, subject = a_key(key_type, number), a_name(name, O='Example')
+    above_name, above_key = (above[0].subject, above[1]) if above else (subject, key)
     builder = x509.CertificateBuilder(
-        name, name, key.public_key(), 1000 + number, datetime(2020, 1, 1), datetime(2040, 1, 1))
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        above_name, subject, key.public_key(), 1000 + number, datetime(2020, 1, 1), datetime(2040, 1, 1))
     for extension, critical in (
             (x509.BasicConstraints(ca=True, path_length=None), True), (_AUTHORITY_USAGE, True),
-            (identifier, False),
-            (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), False)):
+            (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(above_key.public_key()), False)):
         builder = builder.add_extension(extension, critical)
-    return builder.sign(key, digest(key)), key
+    return builder.sign(above_key, digest(above_key)), key
 
 
 _AUTHORITY_USAGE = x509.KeyUsage(

@@ -64,7 +64,7 @@ def findings(der):
 
 @pytest.mark.parametrize('key_type', KEY_TYPES)
 def test_a_complete_crl_says_what_it_was_told(key_type):
-    issuer = an_issuer(key_type)
+    issuer = an_issuer(key_type, 'Below', above=an_issuer())
     made = read(build(Entry(5, NOW, 'keyCompromise', NOW - DAY), issuer=issuer))
     certificate, key = issuer
     assert made.is_signature_valid(key.public_key())

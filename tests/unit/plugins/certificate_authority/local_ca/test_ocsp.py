@@ -43,6 +43,11 @@ HASHES = [SHA1, hashes.SHA224(), SHA256, hashes.SHA384(), hashes.SHA512()]
 STATUS, CERT = wire.OCSPResponseStatus, wire.OCSPCertStatus
 
 
+#: Authorities that issue are seldom roots.
+ISSUERS = {'root': an_issuer(), 'under a root': an_issuer(name='Below', number=2, above=an_issuer())}
+of_each_kind = pytest.mark.parametrize('issuer', ISSUERS.values(), ids=ISSUERS)
+
+
 def a_question(serial=GOOD, *, issuer=None, algorithm=SHA1, extensions=()):
     certificate, _ = issuer or an_issuer()
     builder = wire.OCSPRequestBuilder().add_certificate(
@@ -79,10 +84,11 @@ def findings(der):
             if found.finding.severity <= ValidationFindingSeverity.WARNING]
 
 
+@of_each_kind
 @pytest.mark.parametrize('algorithm', HASHES, ids=lambda algorithm: algorithm.name)
-def test_a_question_is_answered_under_the_hash_it_was_asked_with(algorithm):
-    asked = wire.load_der_ocsp_request(a_question(algorithm=algorithm))
-    found = said(a_question(algorithm=algorithm))
+def test_a_question_is_answered_under_the_hash_it_was_asked_with(algorithm, issuer):
+    question = a_question(algorithm=algorithm, issuer=issuer)
+    asked, found = wire.load_der_ocsp_request(question), said(question, issuer=issuer)
     assert found.response_status is STATUS.SUCCESSFUL
     assert found.certificate_status is CERT.GOOD
     assert (found.serial_number, found.hash_algorithm.name) == (GOOD, algorithm.name)
@@ -153,11 +159,14 @@ def test_without_a_nonce_there_is_none():
 
 # What strangers ask.
 
-@pytest.mark.parametrize('other', [an_issuer(number=1), an_issuer(name='Another')], ids=['key', 'name'])
+@of_each_kind
+@pytest.mark.parametrize('other', [
+    an_issuer(number=2), an_issuer(number=1), an_issuer(name='Below'), an_issuer(name='Another')],
+    ids=['name', 'key', 'key of one below', 'another'])
 @pytest.mark.parametrize('algorithm', HASHES, ids=lambda algorithm: algorithm.name)
-def test_questions_about_another_issuer_are_not_for_us(other, algorithm):
+def test_questions_about_another_issuer_are_not_for_us(other, algorithm, issuer):
     asked = []
-    found = said(a_question(issuer=other, algorithm=algorithm), status=asked.append)
+    found = said(a_question(issuer=other, algorithm=algorithm), issuer=issuer, status=asked.append)
     assert found.response_status is STATUS.UNAUTHORIZED
     assert asked == []
 
@@ -244,24 +253,28 @@ def test_pkilint_finds_nothing(der):
     assert findings(der) == []
 
 
-def seen_by_openssl(folder, serial, *, delegated=False, options=()):
+def seen_by_openssl(folder, serial, *, issuer=None, delegated=False, options=()):
     """What openssl says of the answer to its own question, which has a nonce."""
-    certificate, _ = an_issuer()
-    ca, leaf = pem(folder, 'ca.pem', certificate), pem(folder, 'leaf.pem', a_leaf(serial)[0])
+    (root, _), (certificate, _) = an_issuer(), issuer or an_issuer()
+    ca = pem(folder, 'ca.pem', certificate)
+    leaf = pem(folder, 'leaf.pem', a_leaf(serial, issuer=issuer)[0])
+    trusted = folder / 'trusted.pem'
+    trusted.write_bytes(pem(folder, 'root.pem', root).read_bytes() + ca.read_bytes())
     question, answer = folder / 'question.der', folder / 'answer.der'
     openssl('ocsp', '-issuer', ca, *options, '-cert', leaf, '-reqout', question)
-    answer.write_bytes(answered(question.read_bytes(), delegated=delegated,
+    answer.write_bytes(answered(question.read_bytes(), issuer=issuer, delegated=delegated,
                                 now=datetime.now(UTC).replace(tzinfo=None)).content)
-    return openssl('ocsp', '-respin', answer, '-issuer', ca, '-CAfile', ca, '-no_nonce', *options,
+    return openssl('ocsp', '-respin', answer, '-issuer', ca, '-CAfile', trusted, '-no_nonce', *options,
                    '-cert', leaf)
 
 
+@of_each_kind
 @pytest.mark.parametrize('options', [(), ('-sha256',)], ids=['sha1', 'sha256'])
 @pytest.mark.parametrize('delegated', [False, True], ids=['issuer', 'delegate'])
 @pytest.mark.parametrize(
     ('serial', 'status'), [(GOOD, 'good'), (REVOKED, 'revoked'), (UNHEARD, 'unknown')])
-def test_openssl_verifies_and_understands(tmp_path, serial, status, delegated, options):
-    seen = seen_by_openssl(tmp_path, serial, delegated=delegated, options=options)
+def test_openssl_verifies_and_understands(tmp_path, serial, status, delegated, options, issuer):
+    seen = seen_by_openssl(tmp_path, serial, issuer=issuer, delegated=delegated, options=options)
     assert 'Response verify OK' in seen
     assert f'leaf.pem: {status}' in seen
     assert ('Reason: keyCompromise' in seen) is (serial == REVOKED)
