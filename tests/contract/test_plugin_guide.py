@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every Python block of the guide for plugin authors is a whole module, and does what the page says."""
 import ast
+import json
 import os
 import re
 import textwrap
@@ -26,6 +27,8 @@ from km.interfaces import (
 )
 from km.plugins.secret_store.envelope import WrappedKey
 from km.testing import open_plugin
+from km.testing.challenge_responder import ChallengeResponderContract
+from km.testing.notifier import NotifierContract
 from km.testing.secret_store import SecretStoreContract
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +61,8 @@ def test_no_block_is_shown_that_is_not_tried():
     assert {(page.name, re.findall(r'^class (\w+)', block, re.MULTILINE)[-1])
             for page in PAGES for block in blocks(page.name)} == {
         ('abilities.rst', 'GeneratingStore'), ('abilities.rst', 'SigningAgeStore'),
-        ('envelope.rst', 'DeviceStore'), ('transports.rst', 'UnixSocket')}
+        ('challenge_responders.rst', 'WebRoot'), ('envelope.rst', 'DeviceStore'),
+        ('notifiers.rst', 'Spool'), ('transports.rst', 'UnixSocket')}
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -95,6 +99,30 @@ class TestDeviceStore(SecretStoreContract):
                                (WrappedKey(key_id='else', data=wrapped.data), b'one project')):
             with pytest.raises(CannotOpen):
                 store.unwrap(other, context)
+
+
+class TestWebRoot(ChallengeResponderContract):
+    @pytest.fixture
+    def responder(self, shown, tmp_path):
+        return open_plugin(shown('challenge_responders.rst', 'WebRoot'), path=str(tmp_path))
+
+    @pytest.fixture
+    def seen(self, tmp_path):
+        def is_served(challenge):
+            page = tmp_path / challenge.token
+            return page.exists() and page.read_text() == challenge.key_authorization
+
+        return is_served
+
+
+class TestSpool(NotifierContract):
+    @pytest.fixture
+    def notifier(self, shown, tmp_path):
+        return open_plugin(shown('notifiers.rst', 'Spool'), path=str(tmp_path))
+
+    @pytest.fixture
+    def heard(self, tmp_path):
+        return lambda: [json.loads(path.read_text())['id'] for path in tmp_path.glob('*.json')]
 
 
 @pytest.fixture
