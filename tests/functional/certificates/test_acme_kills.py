@@ -4,11 +4,16 @@ certificate, one account key, and no proof is left."""
 import contextlib
 import http.client
 import itertools
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from km.interfaces import Issued, PendingOrder
 from km.plugins.certificate_authority.acme.plugin import Acme
+from km.plugins.certificate_authority.acme.tables import ANSWERS
 from km.testing import MemoryKeyStore, open_authority, open_plugin
 from tests.functional.certificates.acme_client import MockDnsResponder, again, an_order, finished, names
 from tests.functional.certificates.pebble_server import run_mock_dns, run_pebble
@@ -119,6 +124,19 @@ def test_an_order_that_is_killed_anywhere_has_one_certificate(pebble, dns, folde
         if done:
             break
     assert number > 15
+
+
+def test_an_order_that_several_go_on_with_at_once_has_one_certificate(pebble, dns, folder):
+    """So it is when a call of km's took so long that km made it again."""
+    km, order = Km(folder, pebble, dns), an_order('one.race.test', 'two.race.test', '*.race.test')
+    for _ in range(5):
+        order, before = replace(order, order_id=str(uuid.uuid4())), len(pebble.issued())
+        begun = km.acme.issue(order)
+        with ThreadPoolExecutor(4) as threads:
+            issued = set(threads.map(lambda _: finished(km.acme, order, begun), range(4)))  # noqa: B023
+        assert len(issued) == 1
+        assert len(pebble.issued()) == before + 1
+    assert km.acme._database.all(sa.select(ANSWERS)) == []
 
 
 @pytest.mark.parametrize('after', [False, True], ids=['before', 'after'])

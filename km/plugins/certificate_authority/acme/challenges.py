@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from km.interfaces import Challenge, KmError, Rejected, Unavailable
-from km.plugins.certificate_authority.acme.problems import cleaned
+from km.plugins.certificate_authority.acme.problems import Refusal, cleaned
 from km.plugins.certificate_authority.acme.session import Resource, Session
 from km.plugins.certificate_authority.acme.tables import ANSWERS
 from km.plugins.database import PluginDatabase
@@ -60,9 +60,14 @@ class Answers:
                 identifier=name, token=wanted['token'],
                 key_authorization=f'{wanted["token"]}.{session.account.signer.thumbprint()}')
             try:
-                return self._answered(session, order_id, responder, challenge, wanted['url'])
+                row = self._written(order_id, responder, challenge)
+                wait = 0 if row.told else self._presented(row, challenge)
             except Rejected as rejected:
                 refused.append(rejected.sentence)
+                continue
+            if not wait and not row.told:
+                self._tell(session, row, authorization, wanted)
+            return wait
         kinds = ', '.join(sorted(map(cleaned, offered)))
         raise Rejected(' '.join([f'No challenge responder can prove {cleaned(name)}; the authority '
                                  f'offers {kinds}.', *refused]))
@@ -81,23 +86,26 @@ class Answers:
                 ANSWERS.c.authority == self._authority, ANSWERS.c.written_at < _now() - _OLD)):
             self._removed(row)
 
-    def _answered(self, session: Session, order_id: str, responder: str, challenge: Challenge,
-                  url: str) -> float:
-        row = self._written(order_id, responder, challenge)
-        if row.told:
-            return 0
+    def _presented(self, row: Any, challenge: Challenge) -> float:
         try:
-            wait = self._responders[responder].present(challenge)
+            return self._responders[row.responder].present(challenge)
         except Rejected:
             self._forget(row)
             raise
-        if wait > 0:
-            return wait
-        # What was presented is by the key that the account had when this call began.
-        session.post(url, {}, as_now=True)
+
+    def _tell(self, session: Session, row: Any, authorization: Resource,
+              wanted: Mapping[str, Any]) -> None:
+        """Tell the authority to look, unless it does already."""
+        if _is_pending(wanted):
+            try:
+                # What was presented is by the key that the account had when this call began.
+                session.post(wanted['url'], {}, as_now=True)
+            except Refusal as refusal:
+                # Another call, which was thought to be dead, may have told it meanwhile.
+                if refusal.passes or _wants(session.read(authorization.url), row.token):
+                    raise
         self._database.run(sa.update(ANSWERS).where(ANSWERS.c.answer_id == row.answer_id).values(
             told=True))
-        return 0
 
     def _written(self, order_id: str, responder: str, challenge: Challenge) -> Any:
         """The row of an answer. One by an account key of before is taken away: it proves nothing now."""
@@ -147,6 +155,16 @@ def name_of(authorization: Resource) -> str:
     if not isinstance(name, str) or not name:
         raise Unavailable('The authority wants a proof, and does not say of what.')
     return name.lower()
+
+
+def _wants(authorization: Resource, token: str) -> bool:
+    """Whether an authorization still waits for being told of an answer."""
+    return authorization.status == 'pending' and any(
+        one['token'] == token and _is_pending(one) for one in _offered(authorization).values())
+
+
+def _is_pending(challenge: Mapping[str, Any]) -> bool:
+    return challenge.get('status', 'pending') == 'pending'
 
 
 def _offered(authorization: Resource) -> dict[str, Mapping[str, Any]]:

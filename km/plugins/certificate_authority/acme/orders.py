@@ -193,10 +193,13 @@ class Orders:
                 str(order.fields.get('finalize')),
                 {'csr': josepy.b64encode(journey.pending.order.csr).decode()})
         except Refusal as refusal:
-            # Sent already, by a call that was cut off: the order says what came of it.
-            if refusal.kind != 'orderNotReady':
+            if refusal.passes:
                 raise
-            return journey.session.read(order.url)
+            # Perhaps another call, which was thought to be dead, has sent it: the order says so.
+            now = journey.session.read(order.url)
+            if refusal.kind != 'orderNotReady' and now.status not in ('processing', 'valid'):
+                raise
+            return now
         return finalized._replace(url=order.url)
 
     def _wait(self, journey: '_Journey', order: Resource) -> Pending:

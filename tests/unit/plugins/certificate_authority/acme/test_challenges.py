@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from km.interfaces import Challenge, PendingOrder, Unavailable
+from km.interfaces import Challenge, PendingOrder, Rejected, Unavailable
 from km.plugins.certificate_authority.acme.tables import ANSWERS
 from tests.functional.certificates.acme_client import an_order
 
@@ -26,6 +26,42 @@ def presented(server, acme):
     pending = PendingOrder(order=order, reference=acme.issue(order).reference)
     acme.poll(pending)
     return pending
+
+
+def asked_anew(server, acme, *authorizations, told):
+    """Have the order go on after km was killed before it noted what it told; give the outcome."""
+    acme._database.run(sa.update(ANSWERS).values(told=False))
+    server.says('/authorization', *authorizations)
+    server.says('/http-01', told)
+    server.asked.clear()
+    return acme.poll
+
+
+def with_status(server, status, challenge='pending'):
+    authorization = an_authorization(server)
+    authorization['challenges'][0]['status'] = challenge
+    return {**authorization, 'status': status}
+
+
+def test_an_authority_that_looks_already_is_not_told_again(presented, server, acme):
+    poll = asked_anew(server, acme, with_status(server, 'pending', 'processing'),
+                      told=server.refuses('malformed'))
+    assert poll(presented).poll_after_seconds > 0
+    assert server.posted('/http-01') == []
+
+
+def test_an_authority_that_has_looked_meanwhile_does_not_fail_the_order(presented, server, acme):
+    poll = asked_anew(server, acme, with_status(server, 'pending'),
+                      with_status(server, 'valid', 'valid'), told=server.refuses('malformed'))
+    assert poll(presented).poll_after_seconds > 0
+    assert server.posted('/http-01') == [{}]
+
+
+def test_an_authority_that_does_not_want_to_look_fails_the_order(presented, server, acme, responder):
+    poll = asked_anew(server, acme, with_status(server, 'pending'), told=server.refuses('malformed'))
+    with pytest.raises(Rejected, match='It is malformed'):
+        poll(presented)
+    assert not responder.presented
 
 
 def rows(acme):

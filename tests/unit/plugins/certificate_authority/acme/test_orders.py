@@ -111,10 +111,24 @@ def test_a_challenge_is_answered_by_an_empty_object(case, server, responder):
     assert [one.identifier for one in responder.presented] == ['a.test']
 
 
-def test_an_order_that_is_finalized_already_is_read_again(case, server):
+@pytest.mark.parametrize('kind', ['orderNotReady', 'malformed'])
+def test_an_order_that_is_finalized_already_is_read_again(case, server, kind):
     server.says('/order', case.says('ready'), case.says('valid'))
-    server.says('/finalize', server.refuses('orderNotReady', 403))
+    server.says('/finalize', server.refuses(kind, 403))
     assert isinstance(case.poll(), Issued)
+
+
+def test_a_request_that_the_authority_does_not_take_is_told_with_its_reason(case, server):
+    server.says('/order', case.says('ready'), case.says('invalid'))
+    server.says('/finalize', server.refuses('badCSR'))
+    with pytest.raises(Rejected, match=r'It is badCSR'):
+        case.poll()
+
+
+def test_an_order_that_never_gets_ready_is_waited_for(case, server):
+    server.says('/order', case.says('ready'))
+    server.says('/finalize', server.refuses('orderNotReady', 403))
+    assert case.poll().poll_after_seconds == 1
 
 
 def test_an_unknown_status_is_waited_for(case, server):
