@@ -123,6 +123,9 @@ class Handler(BaseHTTPRequestHandler):
             answer = self._answer(request)
             time.sleep(fault['seconds'])
             self._send(*answer)
+        elif what == 'status_after':
+            self._answer(request)
+            self._send_wrong('status', fault)
         elif what == 'drip':
             self._drip(fault['seconds'])
         else:

@@ -6,11 +6,13 @@ import functools
 import itertools
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
 
 from km.interfaces import KmError, Rejected, Unavailable
+from km.plugins.certificate_authority.ejbca.order import Progress
 from km.plugins.certificate_authority.ejbca.plugin import Ejbca
 from km.testing import open_authority
 from tests.functional.certificates.ejbca_orders import (
@@ -140,6 +142,24 @@ def test_a_revocation_that_was_cut_off_anywhere_is_made(server):
             lambda plugin, issued: plugin.revoke(revocation(issued, 'keyCompromise'))):
         plugin.revoke(revocation(issued, 'keyCompromise'))
         assert [kept['reason'] for kept in server.certificates] == ['KEY_COMPROMISE']
+
+
+@pytest.mark.parametrize('status', [400, 409])
+def test_a_certificate_that_an_earlier_call_made_in_the_meantime_is_given(server, opened, status):
+    plugin, placed = opened(), order()
+    server.go_wrong('status_after', path='pkcs10enroll', status=status)
+    assert_fits(plugin.issue(placed), placed, server.root)
+    assert len(server.certificates) == 1
+
+
+def test_of_two_certificates_of_one_order_the_first_is_given_each_time(server, opened, caplog):
+    plugin, placed = opened(), order()
+    issued = plugin.issue(placed)
+    for _ in range(2):
+        time.sleep(1.1)  # certificates tell no fractions of seconds
+        plugin._enrollment._next(plugin._order(placed), Progress())
+        assert plugin.issue(placed) == issued
+    assert 'EJBCA made 3 certificates for km-' in caplog.text
 
 
 @pytest.mark.parametrize('options', [{}, TWO_STEP], ids=['single', 'two_step'])
