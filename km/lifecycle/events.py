@@ -28,7 +28,7 @@ _PAGE = 50
 _MOST_DETAILS = 2048
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 10, 3600
 #: A notifier is told of one event after the other for so long; then whoever delivers has other work.
-_PASS_SECONDS = 10.0
+_PASS_SECONDS = 5.0
 #: What is claimed is due again so much later than its notifier may take for it.
 _MARGIN_SECONDS = 60.0
 #: Between an event's row and the first look at it, which shall find it committed.
@@ -72,7 +72,7 @@ def deliver(ctx: Context) -> int:
     with ctx.statement() as connection:
         due = events.notifiers_due(connection, now=ctx.clock())
     for name in sorted(due.difference(ctx.notifiers)):
-        _give_up_aged(ctx, name)
+        _give_up_aged(ctx, name, 'It is not enabled.')
     ready = [notifier for name, notifier in ctx.notifiers.items() if name in due and not notifier.rests]
     if not ready:
         return 0
@@ -89,6 +89,7 @@ def _deliver(ctx: Context, notifier: HostedNotifier) -> int:
         for row in page:
             told += _tell(ctx, notifier, row)
             if notifier.rests:
+                _give_up_aged(ctx, notifier.name, 'It does not answer.')
                 return told
             if time.monotonic() > enough:
                 ctx.remind(ctx.clock())
@@ -132,14 +133,15 @@ def _postpone(ctx: Context, row: Row, error: KmError) -> None:
     ctx.remind(until)
 
 
-def _give_up_aged(ctx: Context, name: str) -> None:
-    """Give up what is too old for a notifier that is not enabled here: it may never be again."""
+def _give_up_aged(ctx: Context, name: str, why: str) -> None:
+    """Give up what is too old for a notifier that cannot be told of anything now, and perhaps never can
+    be again: its rows must not become ever more."""
     before = _too_old(ctx, ctx.clock())
     while True:
         with ctx.statement() as connection:
             page = events.aged(connection, name, before=before, page=_PAGE)
         for row in page:
-            _give_up(ctx, row, 'It is not enabled.')
+            _give_up(ctx, row, why)
         if len(page) < _PAGE:
             return
 

@@ -354,6 +354,17 @@ def test_what_was_to_be_told_for_too_long_is_tried_once_more_and_given_up_with_a
     assert caplog.text.count('Notifier one is never told of event') == 2
 
 
+def test_what_is_too_old_for_a_notifier_that_is_down_does_not_pile_up(
+        told, listener, clock, rows, caplog):
+    for _ in range(60):
+        secrets.create(told, secret_type='opaque')
+    clock.forward(days=8)
+    secrets.create(told, secret_type='opaque')
+    listener.fail = {'all': Unavailable('Down.')}
+    events.deliver(told)
+    assert (len(rows('events')), caplog.text.count('is never told of event')) == (1, 60)
+
+
 def test_what_a_notifier_was_to_be_told_waits_while_it_is_not_enabled_but_not_for_ever(
         told, rows, clock, caplog):
     for _ in range(60):
