@@ -81,9 +81,11 @@ def test_age_decrypts_what_a_whole_km_kept(served):
 
 
 def test_km_manage_lists_it_with_its_package_and_what_its_check_said(served):
-    line, = (line.split() for line in served[0] if ' age ' in line)
-    assert line[:4] == ['secret_store', 'age', 'km-age', 'blue']
-    assert 'encrypting to age1' in ' '.join(line)
+    store, authority = ([line.split() for line in served[0] if line.startswith(f'{kind} ')
+                         and ' km-age ' in line] for kind in ('secret_store', 'certificate_authority'))
+    assert [line[:4] for line in store] == [['secret_store', 'age', 'km-age', 'blue']]
+    assert 'encrypting to age1' in ' '.join(store[0])
+    assert [line[:3] for line in authority] == [['certificate_authority', 'age', 'km-age']]
 
 
 def imported():
