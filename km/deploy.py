@@ -9,7 +9,7 @@ A request passes, from outside to inside:
 3.  CORS, only if origins are allowed: answers preflights, and decorates errors too;
 4.  faults: every error from here on leaves in the contract's shape;
 5.  doors: nobody further in reads a body without bound; ``/healthcheck``, ``/readiness``,
-    ``/openapi.json`` and the version list at ``/`` are open to everybody;
+    ``/openapi.json``, ``/pki`` and the version list at ``/`` are open to everybody;
 6.  authentication: client-sent identity headers off, then ``[api] auth_strategy``, then ``Identity``;
 7.  CADF audit, only if enabled: it knows who asks, and hears of denials too;
 8.  microversion: every answer from here on says which was spoken;
@@ -38,6 +38,7 @@ from km.api.faults import Faults
 from km.api.health import Health, Readiness
 from km.api.metrics import Metrics
 from km.api.openapi import Description
+from km.api.publication import Publication
 from km.api.requestlog import RequestLog
 from km.api.resource import House, Links
 from km.api.versions import Microversions, VersionList
@@ -106,6 +107,9 @@ class _House:
         if self.metrics:
             for store in self.registry.secret_stores.values():
                 store.observe = self.metrics.observe_store
+            for authority in self.registry.authorities.values():
+                authority.observe = self.metrics.observe_authority
+            self.metrics.tell_of_crls(self.registry.authorities, self.clock)
         if self.transport.in_process:
             self.transport.serve(Dispatcher(self.context).handle)
 
@@ -136,7 +140,7 @@ class Deployment(_House):
         parts: dict[str, Any] = {'database': self.database, 'transport': self.transport}
         self.health = Health(worker=self.worker, **parts)
         if self.metrics:
-            self.metrics.tell_of(self.health, **parts)
+            self.metrics.tell_of(self.health, clock=self.clock, **parts)
         self.application = self._pipeline()
 
     def start(self) -> None:
@@ -164,6 +168,7 @@ class Deployment(_House):
             {'': Microversions(VersionList(links)), '/healthcheck': Healthcheck(None, conf),
              '/readiness': Readiness(self.health),
              '/openapi.json': Description(conf.api.host_href)},
+            open_below={'pki': Publication(self.worker, clock=self.clock)},
             guarded=app, counted=RequestBodySizeLimiter(app, conf),
             max_body_bytes=conf.oslo_middleware.max_request_body_size))
         if conf.cors.allowed_origin:

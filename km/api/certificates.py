@@ -64,7 +64,7 @@ class Certificates(HouseResource):
                  'container_id': {'type': 'string', 'description': 'Of the container of that id, with '
                                                                    'its former versions.'},
                  'expires_before': {'type': 'string', 'description': 'An ISO 8601 time.'}},
-          answers={200: schemas.page('certificates', SHOWN)})
+          answers={200: schemas.page('certificates', SHOWN)}, fails=(404,))
     def get(self) -> Response:
         """A page of the project's certificates, those in use; the first to end comes first."""
         environ, options = pecan.request.environ, self.house.options

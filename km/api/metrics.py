@@ -8,7 +8,8 @@ the numbers of a dead one are gone with it. What is the same whichever process t
 secrets, health) is a gauge of which a query takes the ``max``; requests are counters to ``sum``.
 """
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
@@ -17,9 +18,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from km.api.certificate_metrics import Certificates, Crls
 from km.api.health import Health
 from km.db import totals
 from km.db.engine import Database
+from km.hosting.authority import HostedAuthority
 from km.interfaces import RpcTransport
 from km.lifecycle.health import Probe
 
@@ -54,12 +57,20 @@ class Metrics:
         self._call_seconds = Histogram(
             'km_secret_store_call_seconds', 'Time until a secret store had answered, or was given up.',
             ('store', 'operation'), buckets=_BUCKETS, registry=self._registry)
+        self._authority_calls = Counter(
+            'km_authority_calls', 'Calls of a certificate authority that ended.',
+            ('authority', 'operation', 'outcome'), registry=self._registry)
+        self._authority_seconds = Histogram(
+            'km_authority_call_seconds', 'Time until an authority had answered, or was given up.',
+            ('authority', 'operation'), buckets=_BUCKETS, registry=self._registry)
         self._server: WSGIServer | None = None
 
-    def tell_of(self, health: Health, *, database: Database, transport: RpcTransport) -> None:
+    def tell_of(self, health: Health, *, database: Database, transport: RpcTransport,
+                clock: Callable[[], datetime]) -> None:
         """Tell also how what this process stands on is, and what the database counts."""
         self._registry.register(_Parts(health, transport))
         self._registry.register(_Totals(self._options, database))
+        self._registry.register(Certificates(self._options, database, clock))
 
     def observe(self, environ: dict[str, Any], status: str, seconds: float) -> None:
         """Count a request that was answered.
@@ -81,6 +92,17 @@ class Metrics:
         """
         self._calls.labels(store, operation, outcome).inc()
         self._call_seconds.labels(store, operation).observe(seconds)
+
+    def observe_authority(self, authority: str, operation: str, outcome: str,
+                          seconds: float) -> None:
+        """Count a call of a certificate authority; see ``observe_store``."""
+        self._authority_calls.labels(authority, operation, outcome).inc()
+        self._authority_seconds.labels(authority, operation).observe(seconds)
+
+    def tell_of_crls(self, authorities: Mapping[str, HostedAuthority],
+                     clock: Callable[[], datetime]) -> None:
+        """Tell also how old the CRLs of these authorities are."""
+        self._registry.register(Crls(authorities, clock))
 
     def start(self) -> None:
         """Serve at the first free port. If there is none km works all the same, and says so."""

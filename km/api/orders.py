@@ -86,8 +86,10 @@ class Orders(HouseResource):
                                                            'is "certificate", and else are not.'}},
           answers={200: schemas.page('orders', SHOWN)})
     def get(self) -> Response:
-        """A page of the project's orders. Clients of today fail at what they do not know, so those of
-        certificates are listed for who asks for them."""
+        """A page of the project's orders.
+
+        Clients of today fail at what they do not know: so those of certificates are listed for who asks
+        for them alone."""
         environ, options = pecan.request.environ, self.house.options
         asked = query.read(environ)
         page = query.page(asked, default=options.default_page_size, most=options.max_page_size)
@@ -151,13 +153,16 @@ class Order(HouseResource):
 class Cancellation(HouseResource):
     """``/v1/orders/{order_id}/cancel``"""
 
-    @verb(answers={202: None}, fails=(409,))
+    @verb(answers={202: schemas.exactly({'order_ref': schemas.REF})}, fails=(409,))
     def post(self, order_id: str) -> Response:
-        """Give up a pending order of a certificate, from microversion 1.4 on; 202. If the authority has
-        issued it by then it is kept."""
-        versions.require(pecan.request.environ, versions.CERTIFICATES)
-        self.call(placing.cancel, pecan.request.environ['km.identity'], order_id=order_id)
-        return Response(status=202, content_type=None)
+        """Give up a pending order of a certificate, from microversion 1.4 on; 202.
+
+        If the authority has issued it by then it is kept."""
+        environ = pecan.request.environ
+        versions.require(environ, versions.CERTIFICATES)
+        self.call(placing.cancel, environ['km.identity'], order_id=order_id)
+        href = self.links.to(environ, 'orders', order_id)
+        return accepted({'order_ref': href}, href)
 
 
 def described(row: Row, environ: dict[str, Any], links: Links, *,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``km-quickstart FOLDER``: a whole km on this machine, with nothing to install or set up beside it.
 
-The folder gets a km.conf, a key file, databases, a certificate authority, a user ``admin`` with a random password, and an
-``openrc`` for the stock clients. A second start finds them there and uses them.
+The folder gets a km.conf, a key file, databases, a certificate authority, a user ``admin`` with a random
+password, and an ``openrc`` for the stock clients. A second start finds them there and uses them.
 """
 import argparse
 import os

@@ -111,9 +111,15 @@ def count(connection: sa.Connection, project_id: str) -> int:
 
 
 def of_project(connection: sa.Connection, project_id: str) -> Sequence[sa.Row]:
-    """Every subordinate of a project, in whatever state, newest first: each before what is above it."""
-    return connection.execute(sa.select(AUTHORITIES).where(
-        _columns.project_id == project_id).order_by(_columns.created.desc())).all()
+    """Every subordinate of a project, in whatever state, each before what is above it."""
+    found = {row.id: row for row in connection.execute(sa.select(AUTHORITIES).where(
+        _columns.project_id == project_id))}
+
+    def depth(row: sa.Row) -> int:
+        above = found.get(row.parent_id)
+        return 0 if above is None else 1 + depth(above)
+
+    return sorted(found.values(), key=depth, reverse=True)
 
 
 # ---- the life of a subordinate

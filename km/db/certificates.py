@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from km.db import pages
-from km.db.models import CERTIFICATES, CONTAINERS
+from km.db.models import AUTHORITIES, CERTIFICATES, CONTAINERS
 
 _columns = CERTIFICATES.c
 _of_id = _columns.id == bindparam('of')
@@ -36,9 +36,12 @@ _TO_FORGET = sa.select(CERTIFICATES).where(
         _successor.c.version > _columns.version + bindparam('keep'))).limit(bindparam('page'))
 _OF_KEY = sa.select(_columns.id).where(_columns.private_key_id == bindparam('key')).limit(1)
 _DELETE = CERTIFICATES.delete().where(_of_id)
+_not_renewed = sa.case((_columns.renewal_failures > 0, 1), else_=0)
 _SOONEST = sa.select(
-    _columns.authority_id, sa.func.count(), sa.func.min(_columns.not_after)).where(
-    _current, _columns.revoked.is_(None)).group_by(_columns.authority_id)
+    AUTHORITIES.c.plugin_name, sa.func.count(), sa.func.min(_columns.not_after),
+    sa.func.sum(_not_renewed)).select_from(
+    CERTIFICATES.join(AUTHORITIES, AUTHORITIES.c.id == _columns.authority_id)).where(
+    _current, _not_revoked).group_by(AUTHORITIES.c.plugin_name)
 
 
 def insert(connection: sa.Connection, **values: Any) -> None:
@@ -104,9 +107,10 @@ def delete(connection: sa.Connection, certificate_id: str) -> None:
     connection.execute(_DELETE, {'of': certificate_id})
 
 
-def soonest(connection: sa.Connection) -> Sequence[sa.Row]:
-    """Of each authority: its id, how many certificates are in use, and when the first of them ends."""
-    return connection.execute(_SOONEST).all()
+def soonest(connection: sa.Connection) -> list[tuple[str, int, datetime, int]]:
+    """Of each plugin: the operator's name of it, how many certificates of its are in use, when the first
+    of them ends, and of how many the last renewal failed."""
+    return [tuple(row) for row in connection.execute(_SOONEST)]
 
 
 def page(connection: sa.Connection, project_id: str | None, *, filters: Sequence[pages.Filter] = (),

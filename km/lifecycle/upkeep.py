@@ -10,6 +10,7 @@ from types import ModuleType
 
 from sqlalchemy import Row
 
+from km.db import authorities as authority_rows
 from km.db import messages
 from km.db import secrets as secret_rows
 from km.db import transport_keys as key_rows
@@ -24,6 +25,7 @@ from km.lifecycle import (
     renewals,
     revocations,
     secrets,
+    subordinates,
     transport_keys,
 )
 from km.lifecycle.context import Context, new_intent
@@ -63,6 +65,7 @@ def sweep(ctx: Context) -> Swept:
     _erase_expired(ctx, swept)
     _end_abandoned(ctx, swept, secret_rows, _end_secret)
     _end_abandoned(ctx, swept, key_rows, transport_keys.erase)
+    _end_abandoned(ctx, swept, authority_rows, subordinates.finish)
     _try(ctx, swept, 'Transport keys stay as they are', _renew_transport_key)
     _try(ctx, swept, 'Authorities are not looked at', lambda *_: authorities.refresh(ctx))
     _try(ctx, swept, 'CRLs are not looked at', lambda *_: crls.publish(ctx))

@@ -28,23 +28,24 @@ FLOORS = {
     # It shares PKCS#11 libraries with km's own stores: a process can load one only once.
     'barbican':   {'lifecycle', 'hosting', 'db', 'errors', 'plugins.secret_store.cryptoki'},
     'worker':     {'lifecycle', 'acl', 'keystone', 'interfaces'} | GROUND,
-    'api':        {'worker', 'lifecycle', 'db', 'acl.rules', 'keystone', 'interfaces',
-                   'certificates'} | GROUND,
+    'api':        {'worker', 'lifecycle', 'hosting.authority', 'db', 'acl.rules', 'keystone',
+                   'interfaces', 'certificates'} | GROUND,
 }
 # How a key file is read is the same for a store's keys and for those of messages.
 FLOORS['deploy'] = {'api', 'worker', 'lifecycle', 'hosting', 'registry', 'db', 'acl', 'keystone',
                     'interfaces', 'conf', 'plugins.secret_store.key_file'} | GROUND
 FLOORS['wsgi'] = {'deploy'} | FLOORS['deploy']
 # A command may be about one plugin, as `km-manage kek create` is, or about what stood there before km.
-FLOORS['cmd'] = {'plugins.secret_store', 'barbican'} | FLOORS['wsgi']
+FLOORS['cmd'] = {'plugins.secret_store', 'barbican', 'certificates'} | FLOORS['wsgi']
 FLOORS['testing'] = set(FLOORS) - {'client', 'testing'}
 
 #: Libraries that one module, or a room, keeps for itself.
 KEPT = {'stevedore': ('km.registry',), 'pecan': ('km.api',), 'msgpack': ('km.worker.envelope',),
         'alembic': ('km.db',), 'keystonemiddleware': ('km.keystone',), 'cotyledon': ('km.cmd.worker',),
-        'oslo_messaging': ('km.plugins.rpc_transport.messaging', 'km.worker.keystone_events'),
+        'oslo_messaging': ('km.plugins.rpc_transport.messaging', 'km.plugins.notifier.messaging',
+                           'km.worker.keystone_events'),
         'osc_lib': ('km.client',), 'openstackclient': ('km.client.project',),
-        'prometheus_client': ('km.api.metrics',)}
+        'prometheus_client': ('km.api.metrics', 'km.api.certificate_metrics')}
 
 
 def name_of(path: Path) -> str:

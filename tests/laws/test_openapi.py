@@ -14,6 +14,8 @@ from km.acl.rules import RULES
 from km.api import (
     acls,
     authorities,
+    certificate_orders,
+    certificates,
     consumers,
     containers,
     metadata,
@@ -36,7 +38,8 @@ VALIDATED = {
     'Container': containers.CONTAINER, 'ContainerSecret': containers.CONTAINER_SECRET,
     'SecretConsumer': consumers.SECRET_CONSUMER, 'Consumer': consumers.CONSUMER,
     'ProjectQuota': quotas.PROJECT_QUOTAS, 'TransportKey': transport.TRANSPORT_KEY,
-    'CA': authorities.CA,
+    'CA': authorities.CA, 'CertificateOrder': certificate_orders.CERTIFICATE_ORDER,
+    'Revocation': certificates.REVOCATION,
 }
 
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from km.cmd import run
-from km.cmd.manage import about, barbican, conf, db, hsm, keys, projects, secrets
+from km.cmd.manage import about, authorities, barbican, certs, conf, db, hsm, keys, projects, secrets
 from km.conf.load import load
 
-_PARTS = (db, about, secrets, keys, hsm, projects, conf, barbican)
+_PARTS = (db, about, secrets, keys, hsm, authorities, certs, projects, conf, barbican)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from km.errors import Misconfigured
 from km.testing.application import write_conf
 from tests.unit.acl import (
     test_authority_rules,
+    test_certificate_rules,
     test_container_rules,
     test_order_rules,
     test_secret_rules,
@@ -35,8 +36,8 @@ def overridden(folder, text):
 
 
 def test_the_tables_have_every_action_there_is():
-    tables = (test_secret_rules, test_container_rules, test_order_rules, test_service_rules,
-              test_authority_rules)
+    tables = (test_secret_rules, test_container_rules, test_order_rules, test_certificate_rules,
+              test_service_rules, test_authority_rules)
     assert {action for table in tables for action in table.TABLE} == set(ACTIONS)
 
 
@@ -48,7 +49,8 @@ def test_nobody_may_do_what_has_no_rule(secure, legacy, roles):
 
 
 @pytest.mark.parametrize('action', [
-    name for name in ACTIONS if name.startswith(('secret_', 'container_', 'container:', 'order:'))] + [
+    name for name in ACTIONS if name.startswith((
+        'secret_', 'container_', 'container:', 'order:', 'certificate:'))] + [
     'secret:decrypt', 'secret:put', 'consumer:get'])
 def test_without_a_target_an_action_on_something_is_refused(secure, legacy, action):
     for roles in (('admin', 'member', 'reader'), ('creator',)):

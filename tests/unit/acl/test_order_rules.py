@@ -5,6 +5,7 @@ import pytest
 from tests.unit.acl.asked import (
     legacy_create,
     legacy_list,
+    legacy_upload,
     member,
     projects_admin,
     projects_any_role,
@@ -18,6 +19,8 @@ TABLE = {
     'orders:post': (member, legacy_create),
     'order:get': (projects_member, projects_any_role),
     'order:delete': (projects_member, projects_admin),
+    'order:cancel': (projects_member, legacy_upload),
+    'order:revoke': (projects_member, legacy_upload),
 }
 SECURE = {action: secure for action, (secure, _) in TABLE.items()}
 LEGACY = {action: legacy for action, (_, legacy) in TABLE.items()}

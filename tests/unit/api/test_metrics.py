@@ -101,7 +101,8 @@ class Queue(Embedded):
 
 def test_the_length_of_the_queue_is_told_by_a_transport_that_has_one(house, port):
     metrics = Metrics(house.conf.metrics)
-    metrics.tell_of(house.health, database=house.database, transport=Queue('x', None))
+    metrics.tell_of(house.health, database=house.database, transport=Queue('x', None),
+                    clock=house.clock)
     metrics.start()
     found, _ = scraped(port + 1)
     metrics.stop()

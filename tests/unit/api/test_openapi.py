@@ -32,10 +32,10 @@ def test_without_host_href_paths_are_below_the_root_of_the_host_that_was_asked(f
 def test_an_operation_knows_its_query_body_statuses_and_policy():
     told = openapi.document()['paths']['/v1/orders']
     assert [one['name'] for one in told['get']['parameters'] if 'name' in one] == [
-        'limit', 'offset', 'meta']
+        'limit', 'offset', 'meta', 'type']
     assert told['post']['x-openstack-policy'] == ['orders:post']
     assert {'$ref': '#/components/schemas/Order'} in (
-        told['post']['requestBody']['content']['application/json']['schema']['allOf'])
+        told['post']['requestBody']['content']['application/json']['schema']['anyOf'][0]['allOf'])
     assert '202' in told['post']['responses']
 
 

@@ -22,18 +22,18 @@ def test_old_clients_get_the_old_document_without_any_token(house):
     assert 'min_version' not in version_1
 
 
-@pytest.mark.parametrize('wanted', ['1.1', '1.2', '1.3', 'latest'])
+@pytest.mark.parametrize('wanted', ['1.1', '1.2', '1.4', 'latest'])
 def test_newer_clients_learn_of_microversions(house, wanted):
     answer = ask(house, '/', OpenStack_API_Version=f'key-manager {wanted}')
     version_1, = answer.json['versions']
-    assert {'status': 'CURRENT', 'min_version': '1.0', 'max_version': '1.3'}.items() <= (
+    assert {'status': 'CURRENT', 'min_version': '1.0', 'max_version': '1.4'}.items() <= (
         version_1.items())
 
 
 def test_v1_describes_itself_to_those_who_are_known(ann, house):
     assert ann.get('/v1').json['version']['status'] == 'stable'
     told = ann.get('/v1/', OpenStack_API_Version='key-manager 1.1').json['version']
-    assert told['max_version'] == '1.3'
+    assert told['max_version'] == '1.4'
     assert ask(house, '/v1').status_int == 400
 
 
@@ -45,7 +45,7 @@ def test_the_build_and_json_home(house):
 
 @pytest.mark.parametrize(('asked', 'spoken'), [
     (None, '1.0'), ('key-manager 1.0', '1.0'), ('key-manager 1.2', '1.2'),
-    ('key-manager latest', '1.3'), ('compute 2.90', '1.0'), ('compute 2.9, key-manager 1.1', '1.1')])
+    ('key-manager latest', '1.4'), ('compute 2.90', '1.0'), ('compute 2.9, key-manager 1.1', '1.1')])
 def test_every_answer_says_which_version_was_spoken(ann, asked, spoken):
     headers = {} if asked is None else {'OpenStack_API_Version': asked}
     for path in ('/v1/secrets', '/v1/secrets/x'):
@@ -55,7 +55,7 @@ def test_every_answer_says_which_version_was_spoken(ann, asked, spoken):
 
 
 @pytest.mark.parametrize(('asked', 'status'), [
-    ('key-manager 1.4', 406), ('key-manager 2.0', 406), ('key-manager 0.9', 406),
+    ('key-manager 1.5', 406), ('key-manager 2.0', 406), ('key-manager 0.9', 406),
     ('key-manager', 400), ('key-manager,compute 2.1', 400), ('key-manager x', 400),
     ('key-manager 1', 400), ('key-manager 1.1.1', 400),
     ('key-manager 1.99999999999999', 400), ('key-manager -1.1', 400), ('key-manager 01.1', 406)])
