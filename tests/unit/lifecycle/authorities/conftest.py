@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from cryptography import x509
 
-from km.db import models
+from km.db import certificate_orders, models
 from km.identity import Identity
 from km.lifecycle import subordinates
 from km.testing import MemoryAuthority
@@ -62,6 +62,6 @@ def an_order_of(database, ca_id, clock, status='PENDING'):
             'id': UNKNOWN, 'project_id': 'alpha', 'status': status, 'type': 'certificate', 'meta': '{}',
             'created': now, 'updated': now, 'fence': 0, 'attempts': 0, 'repeatable': True,
             'lease_until': now})
-        connection.execute(models.CERTIFICATE_ORDERS.insert(), {
-            'order_id': UNKNOWN, 'authority_id': ca_id, 'request_type': 'custom', 'step': 'issue',
-            'issuing': 0, 'holds_key': False, 'give_up_at': now, 'renew_key': False})
+        certificate_orders.insert(
+            connection, order_id=UNKNOWN, authority_id=ca_id, request_type='custom', step='issue',
+            give_up_at=now, renew_key=False)
