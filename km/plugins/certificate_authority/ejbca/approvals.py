@@ -8,10 +8,9 @@ from dataclasses import replace
 from km.interfaces import Issued, Pending, Rejected
 from km.plugins.certificate_authority.ejbca import names, searching
 from km.plugins.certificate_authority.ejbca.connection import Answer
-from km.plugins.certificate_authority.ejbca.enrollment import Enrollment
+from km.plugins.certificate_authority.ejbca.enrollment import WAITS, Enrollment
 from km.plugins.certificate_authority.ejbca.order import Order, Progress
 
-WAITS = 'The order waits to be approved at the certificate authority.'
 NOT_APPROVED = 'The order was not approved at the certificate authority, or not in time.'
 TAKEN = 'The end entity of the order was used for another key, or may have no certificates any more.'
 
@@ -31,7 +30,7 @@ class ApprovedEnrollment(Enrollment):
     def cancel(self, order: Order) -> None:
         super().cancel(order)
         answer = self._connection.ask('DELETE', 'v1', 'endentity', order.username)
-        if answer.status not in (200, 404):
+        if not answer.done and answer.status != 404:
             raise self._connection.no_answer(f'EJBCA keeps the end entity {order.username} (status '
                                              f'{answer.status}).')
 
@@ -64,9 +63,7 @@ class ApprovedEnrollment(Enrollment):
         would not."""
         answer = self._connection.ask('POST', 'v1', 'certificate', str(approval), 'finalize', body={
             'response_format': 'DER', 'password': self._settings.password(order.username)})
-        if answer.status == 202:
-            return self._pending(progress, WAITS)
-        if answer.status in (200, 201):
+        if answer.done or answer.waiting:
             return self._enrolled(order, progress, answer)
         status = searching.entity_status(self._connection, order.username)
         if status is None:
@@ -84,9 +81,9 @@ class ApprovedEnrollment(Enrollment):
             'end_entity_profile_name': order.profile.end_entity,
             'token': 'USERGENERATED',
             **order.end_time()})
-        if answer.status == 202:
+        if answer.waiting:
             return self._pending(replace(progress, approval=_request_id(answer)), WAITS)
-        if answer.status in (200, 201):
+        if answer.done:
             return self._of_entity(order, progress, 'NEW')
         if answer.status == 400 and order.request.attempt > 1:
             # As when people were asked by an attempt that was cut off: EJBCA asks them only once, and

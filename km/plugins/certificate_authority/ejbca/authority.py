@@ -7,6 +7,8 @@ from cryptography import x509
 from km.plugins.certificate_authority.ejbca import encodings, failures
 from km.plugins.certificate_authority.ejbca.connection import Connection
 
+_MOST_CRL_BYTES = 64 * 2 ** 20
+
 
 @dataclass(frozen=True, slots=True)
 class Ca:
@@ -41,7 +43,7 @@ def certificates(connection: Connection, ca: Ca) -> tuple[x509.Certificate, ...]
     :raises NoAnswer: EJBCA has none for km.
     """
     answer = connection.ask('GET', 'v1', 'ca', ca.subject_dn, 'certificate', 'download')
-    if answer.status != 200:
+    if not answer.done:
         raise connection.no_answer(failures.with_message(failures.NO_SUCH_CA[:-1], answer.message))
     try:
         told = encodings.certificates(answer.content)
@@ -61,7 +63,8 @@ def crl(connection: Connection, ca: Ca) -> x509.CertificateRevocationList | None
     :raises NoAnswer: EJBCA says nothing of it.
     """
     answer = connection.ask('GET', 'v1', 'ca', ca.subject_dn, 'getLatestCrl',
-                            query={'deltaCrl': 'false', 'crlPartitionIndex': '0'})
+                            query={'deltaCrl': 'false', 'crlPartitionIndex': '0'},
+                            most_bytes=_MOST_CRL_BYTES)
     if answer.status == 404:
         return None
     try:

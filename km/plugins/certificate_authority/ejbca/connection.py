@@ -12,10 +12,10 @@ from km.plugins.certificate_authority.ejbca import failures, wire
 from km.plugins.certificate_authority.ejbca.options import EjbcaSettings
 from km.plugins.certificate_authority.ejbca.tokens import Tokens
 
-#: The longest answer is a CRL.
-_MOST_BYTES = 64 * 2 ** 20
+_MOST_BYTES = 2 ** 20
 
-_DONE = {200, 201, 202}
+_DONE = {200, 201, 204}
+_WAITING = 202
 #: Statuses by which EJBCA says no to what was asked, and not to who asks or that it cannot.
 _NO = {400, 404, 409, 413, 422}
 
@@ -31,6 +31,16 @@ class Answer:
     status: int
     content: bytes
     message: str = ''
+
+    @property
+    def done(self) -> bool:
+        """Whether EJBCA did what it was asked."""
+        return self.status in _DONE
+
+    @property
+    def waiting(self) -> bool:
+        """Whether people must approve it first."""
+        return self.status == _WAITING
 
     def fields(self) -> dict[str, Any]:
         """The body as the JSON object it should be; empty if it is none."""
@@ -49,16 +59,17 @@ class Connection:
         self._tokens = Tokens(settings, self._token_session) if settings.by_token else None
 
     def ask(self, method: str, *path: str, query: Mapping[str, str] | None = None,
-            body: Mapping[str, Any] | None = None) -> Answer:
+            body: Mapping[str, Any] | None = None, most_bytes: int = _MOST_BYTES) -> Answer:
         """Ask once.
 
         :param path: its parts, which may hold any characters.
         :param body: becomes JSON.
+        :param most_bytes: the longest answer that is read.
         :raises NoAnswer: EJBCA did not do it for a reason that may go away.
         """
         url = '/'.join([self._settings.url, *(quote(part, safe='') for part in path)])
-        reply = self._reply(requests.Request(method, url, params=query, json=body))
-        if reply.status in _DONE:
+        reply = self._reply(requests.Request(method, url, params=query, json=body), most_bytes)
+        if reply.status in (*_DONE, _WAITING):
             return Answer(reply.status, reply.content)
         said = _object(reply.content)
         message = failures.cleaned(said.get('error_message'))
@@ -88,20 +99,20 @@ class Connection:
         self._session.close()
         self._token_session.close()
 
-    def _reply(self, request: requests.Request) -> wire.Reply:
+    def _reply(self, request: requests.Request, most_bytes: int) -> wire.Reply:
         if self._tokens is None:
-            return self._sent(request)
+            return self._sent(request, most_bytes)
         token = self._tokens.bearer()
-        reply = self._sent(request, token)
+        reply = self._sent(request, most_bytes, token)
         if reply.status == 401:  # nothing was done, so it can be asked again
             self._tokens.forget(token)
-            reply = self._sent(request, self._tokens.bearer())
+            reply = self._sent(request, most_bytes, self._tokens.bearer())
         return reply
 
-    def _sent(self, request: requests.Request, token: str | None = None) -> wire.Reply:
+    def _sent(self, request: requests.Request, most_bytes: int, token: str | None = None) -> wire.Reply:
         if token is not None:
             request.headers = {'Authorization': f'Bearer {token}'}
-        return wire.send(self._session, request, name=self.name, most_bytes=_MOST_BYTES,
+        return wire.send(self._session, request, name=self.name, most_bytes=most_bytes,
                          seconds=self._settings.http_timeout_seconds)
 
 

@@ -18,6 +18,7 @@ from km.plugins.certificate_authority.ejbca.options import EjbcaSettings
 from km.plugins.certificate_authority.ejbca.order import Order, Progress
 
 REFUSED = 'EJBCA refuses the order'
+WAITS = 'The order waits to be approved at the certificate authority.'
 
 
 class Enrollment:
@@ -65,8 +66,10 @@ class Enrollment:
 
     def _enrolled(self, order: Order, progress: Progress, answer: Answer) -> Issued | Pending:
         """What comes of a call that should have made a certificate."""
-        if answer.status in (200, 201):
+        if answer.done:
             return self._delivery.checked(order, *self._read(answer.fields()))
+        if answer.waiting:
+            return self._pending(progress, WAITS)
         # An earlier call, of which km gave up to hear, may have made it in the meantime.
         return self._made_already(order) or self._refused(progress, answer)
 

@@ -76,7 +76,7 @@ def in_tls(error: BaseException) -> str | None:
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
             return f'{NO_TRUST} ({cleaned(seen.verify_message)}).'
-        if isinstance(seen, ssl.SSLError):
+        if isinstance(seen, ssl.SSLError) and not isinstance(seen, ssl.SSLEOFError):
             return f'{WE_ARE_REFUSED} ({cleaned(seen.reason or "no reason")}).'
         seen = _within(seen)
     return None

@@ -49,7 +49,7 @@ class Revocation:
         if not _to_do(wish, now):
             return
         answer = self._asked(where, {'reason': wish}, invalidity_date)
-        if now in (None, _HOLD) or answer.status == 202:
+        if now in (None, _HOLD) or answer.waiting:
             self._done(answer)  # else it is revoked, and only its reason may be another
 
     def _asked(self, where: tuple[str, ...], query: dict[str, str],
@@ -73,17 +73,17 @@ class Revocation:
     def _reason_now(self, where: tuple[str, ...]) -> str | None:
         """Why it is revoked already; None if it is not."""
         answer = self._connection.ask('GET', *where, 'revocationstatus')
-        if answer.status != 200:
+        if answer.status == 404:
             raise Rejected('EJBCA knows no such certificate.')
         told = answer.fields()
-        if not isinstance(told.get('revoked'), bool):
+        if not answer.done or not isinstance(told.get('revoked'), bool):
             raise self._connection.not_ejbca()
         return str(told.get('revocation_reason')) if told['revoked'] else None
 
     def _done(self, answer: Answer) -> None:
-        if answer.status in (200, 409):
+        if answer.done or answer.status == 409:
             return
-        if answer.status == 202:
+        if answer.waiting:
             raise Unavailable(WAITS, retry_after_seconds=self._settings.poll_seconds)
         if answer.status == 400:
             # Such as that people have been asked already. Nothing that km sent is at fault.

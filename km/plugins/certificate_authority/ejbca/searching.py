@@ -26,7 +26,7 @@ def certificate(connection: Connection, username: str, csr: x509.CertificateSign
     """
     answer = connection.ask('POST', 'v1', 'certificate', 'search', body=_query(username))
     found = answer.fields().get('certificates')
-    if answer.status != 200 or not isinstance(found, list):
+    if not answer.done or not isinstance(found, list):
         raise _refused(connection, answer.message)
     try:
         certificates = [encodings.certificate(told['certificate']) for told in found]
@@ -48,7 +48,7 @@ def entity_status(connection: Connection, username: str) -> str | None:
     if answer.status == 404:
         raise connection.no_answer(failures.NO_END_ENTITIES)
     found = answer.fields().get('end_entities')
-    if answer.status != 200 or not isinstance(found, list):
+    if not answer.done or not isinstance(found, list):
         raise _refused(connection, answer.message)
     return next((str(told.get('status')) for told in found
                  if isinstance(told, dict) and told.get('username') == username), None)

@@ -83,7 +83,7 @@ class Tokens:
         try:
             told: dict[str, Any] = json.loads(content)
             text, seconds = told['access_token'], float(told.get('expires_in', _USUAL_SECONDS))
-            good = told['token_type'].lower() == 'bearer' and _TOKEN.fullmatch(text)
+            good = told['token_type'].lower() == 'bearer' and _TOKEN.fullmatch(text) and seconds >= 0
         except (ValueError, KeyError, TypeError, AttributeError):
             good = None
         if not good:

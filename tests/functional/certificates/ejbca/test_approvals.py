@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from km.interfaces import NotSupported, Pending, Rejected, Unavailable
-from km.plugins.certificate_authority.ejbca import approvals, failures
+from km.plugins.certificate_authority.ejbca import approvals, enrollment, failures
 from tests.functional.certificates.ejbca_orders import assert_fits, csr, order, pending
 
 NOT_APPROVED = ['REJECTED', 'EXPIRED', 'EXECUTIONFAILED']
@@ -58,7 +58,7 @@ def test_an_order_waits_until_it_is_approved(server, plugin, tells):
     placed = order()
     answer = plugin.issue(placed)
     assert answer == Pending(reference={'refusals': 0, 'approval': 70001}, poll_after_seconds=7,
-                             sentence=approvals.WAITS)
+                             sentence=enrollment.WAITS)
     assert plugin.poll(pending(placed, answer)) == answer
     server.decide('EXECUTED')
     issued = plugin.poll(pending(placed, answer))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong between km and an EJBCA: clients hear little, operators hear what it is."""
+import json
 import time
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_token_that_ends_soon_is_not_used_again(server, opened):
 
 def test_a_token_that_is_refused_twice_is_told_and_not_asked_for_for_ever(server, opened, caplog):
     plugin = opened(server.token_options())
-    server.set(token_seconds=-1)
+    server.set(token_seconds=0)
     server.tell('tokens', 'forget')
     silent(caplog, failures.NO_TOKEN, plugin.issue, order())
     assert server.tell('tokens') == 2
@@ -134,6 +135,17 @@ def test_a_check_finds_out_what_does_not_answer_as_ejbca_does(server, opened, pa
         plugin.check()
 
 
+@pytest.mark.parametrize('told', [
+    {'access_token': 'a', 'token_type': 'Bearer', 'expires_in': float('nan')},
+    {'access_token': 'a b', 'token_type': 'Bearer'}, {'access_token': 'a', 'token_type': 'mac'},
+    {'access_token': 5, 'token_type': 'Bearer'}, {'token_type': 'Bearer'}, []], ids=str)
+def test_a_token_that_is_not_as_it_should_be_is_none(server, opened, told):
+    plugin = opened(server.token_options())
+    with pytest.raises(Unavailable) as error:
+        plugin._connection._tokens._read(json.dumps(told).encode())
+    assert error.value.operators == failures.TOKEN_SILENT
+
+
 def test_a_redirect_is_not_followed(server, opened, caplog):
     plugin = opened()
     server.go_wrong('redirect', path='pkcs10enroll', to=f'{server.url}/v1/elsewhere')
@@ -141,10 +153,9 @@ def test_a_redirect_is_not_followed(server, opened, caplog):
     assert server.calls == ['POST search', 'POST pkcs10enroll']
 
 
-def test_an_answer_that_does_not_end_is_not_read_to_its_end(server, opened, caplog, monkeypatch):
+def test_an_answer_that_does_not_end_is_not_read_to_its_end(server, opened, caplog):
     plugin = opened()
-    monkeypatch.setattr('km.plugins.certificate_authority.ejbca.connection._MOST_BYTES', 1000)
-    server.go_wrong('huge', path='search', bytes=200_000)
+    server.go_wrong('huge', path='search', bytes=2_000_000)
     silent(caplog, failures.TOO_LONG, plugin.issue, order())
 
 

@@ -32,3 +32,4 @@ def test_a_failure_of_tls_is_found_inside_others():
         None, '/', urllib3.exceptions.SSLError(refused)))
     assert failures.in_tls(wrapped) == f'{failures.WE_ARE_REFUSED} (TLSV13_ALERT_CERTIFICATE_REQUIRED).'
     assert failures.in_tls(requests.exceptions.ConnectionError(OSError(1, 'x'))) is None
+    assert failures.in_tls(requests.exceptions.SSLError(ssl.SSLEOFError(8, 'x'))) is None
