@@ -94,9 +94,9 @@ class NameServer:
             with contextlib.suppress(dns.exception.Timeout, OSError, EOFError):
                 with self._failures():
                     answer = send(address)
-                if self._key and not answer.had_tsig:
-                    raise KeyRefused(f'The name server {self} does not sign its answers.')
-                return answer
+                    if self._key and not answer.had_tsig:  # older dnspython lets this pass
+                        raise dns.exception.FormError
+                    return answer
         raise Unavailable(f'The name server {self} does not answer.')
 
     def _addresses(self) -> list[str]:

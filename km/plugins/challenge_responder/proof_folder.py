@@ -77,9 +77,11 @@ class ProofFolder:
                 if error.errno in (errno.ENOENT, errno.ELOOP):
                     return None
                 raise
-            with open(descriptor, 'rb', closefd=True) as file:
+            try:
                 plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-                return file.read(_MAX_FILE_BYTES) if plain else None
+                return os.read(descriptor, _MAX_FILE_BYTES) if plain else None
+            finally:
+                os.close(descriptor)
 
     def remove(self, name: str) -> None:
         """Remove a file; no error if there is none."""
