@@ -68,8 +68,8 @@ class World:
 
     def __init__(self):
         self.lock = threading.RLock()
-        root = Authority('km Root CA', 1001, organization='Tests, Inc. & Söhne')
-        sub = Authority('km Sub CA', 1002, parent=root, organization='Tests, Inc. & Söhne')
+        root = Authority('km Root CA', 1001, organization='Tests, Inc. & Söhne #1?')
+        sub = Authority('km Sub CA', 1002, parent=root, organization='Tests, Inc. & Söhne #1?')
         self.authorities = {one.name: one for one in (root, sub)}
         self.reset({})
 

@@ -28,7 +28,7 @@ from tests.functional.certificates.ejbca_orders import csr
 from tests.functional.certificates.ejbca_server import CA
 from tests.functional.servers import HOST
 
-SUBJECT = r'CN=km Sub CA,O=Tests\, Inc. & Söhne,C=SE'
+SUBJECT = r'CN=km Sub CA,O=Tests\, Inc. & Söhne #1?,C=SE'
 ISSUER = quote(SUBJECT, safe='')
 QUERY = {'max_number_of_results': 10, 'criteria': [
     {'property': 'QUERY', 'value': 'ann', 'operation': 'EQUAL'}]}
