@@ -180,10 +180,12 @@ def test_an_answer_that_drips_is_not_waited_for(server, opened, caplog):
     assert time.monotonic() - began < 0.7
 
 
-def test_nothing_of_the_environment_is_used(server, opened, monkeypatch):
-    monkeypatch.setenv('HTTPS_PROXY', 'http://127.0.0.1:9')
-    monkeypatch.setenv('REQUESTS_CA_BUNDLE', '/dev/null')
-    assert opened().check()
+def test_nothing_of_the_environment_is_used(server, opened, folder, monkeypatch):
+    (folder / 'netrc').write_text(f'machine {HOST} login stranger password wrong\n')
+    for name, value in (('HTTPS_PROXY', 'http://127.0.0.1:9'), ('REQUESTS_CA_BUNDLE', '/dev/null'),
+                        ('NETRC', str(folder / 'netrc'))):
+        monkeypatch.setenv(name, value)
+    assert opened(server.token_options()).check()
 
 
 def test_renewed_files_are_used_for_new_connections(server, opened, folder):
