@@ -91,12 +91,11 @@ class NameServer:
 
     def _exchange(self, send: Callable[[str], dns.message.Message]) -> dns.message.Message:
         for address in self._addresses():
-            with contextlib.suppress(dns.exception.Timeout, OSError, EOFError):
-                with self._failures():
-                    answer = send(address)
-                    if self._key and not answer.had_tsig:  # older dnspython lets this pass
-                        raise dns.exception.FormError
-                    return answer
+            with contextlib.suppress(dns.exception.Timeout, OSError, EOFError), self._failures():
+                answer = send(address)
+                if self._key and not answer.had_tsig:  # older dnspython lets this pass
+                    raise dns.exception.FormError
+                return answer
         raise Unavailable(f'The name server {self} does not answer.')
 
     def _addresses(self) -> list[str]:
