@@ -4,14 +4,12 @@ certificate, one account key, and no proof is left."""
 import contextlib
 import http.client
 import itertools
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from km.interfaces import Issued, PendingOrder
+from km.interfaces import Issued, PendingOrder, Unavailable
 from km.plugins.certificate_authority.acme.plugin import Acme
 from km.plugins.certificate_authority.acme.tables import ANSWERS
 from km.testing import MemoryKeyStore, open_authority, open_plugin
@@ -89,7 +87,7 @@ class Km:
             Acme, key_stores={'soft': self.key_store}, responders={'dns': self._responder},
             directory_url=self._pebble.directory_url, ca_file=str(self._pebble.ca_file),
             connection=f'sqlite:///{self._folder}/acme.sqlite', key_store='soft',
-            terms_of_service_agreed=True)
+            terms_of_service_agreed=True, http_timeout_seconds=5)
 
     def order(self, order):
         """Do the next thing for an order until it is issued, whatever happens; give what is issued."""
@@ -126,17 +124,33 @@ def test_an_order_that_is_killed_anywhere_has_one_certificate(pebble, dns, folde
     assert number > 15
 
 
-def test_an_order_that_several_go_on_with_at_once_has_one_certificate(pebble, dns, folder):
-    """So it is when a call of km's took so long that km made it again."""
-    km, order = Km(folder, pebble, dns), an_order('one.race.test', 'two.race.test', '*.race.test')
-    for _ in range(5):
-        order, before = replace(order, order_id=str(uuid.uuid4())), len(pebble.issued())
-        begun = km.acme.issue(order)
-        with ThreadPoolExecutor(4) as threads:
-            issued = set(threads.map(lambda _: finished(km.acme, order, begun), range(4)))  # noqa: B023
-        assert len(issued) == 1
-        assert len(pebble.issued()) == before + 1
-    assert km.acme._database.all(sa.select(ANSWERS)) == []
+def test_an_order_that_several_go_on_with_at_once_has_one_certificate(dns, folder):
+    """So it is when a call of km's took so long that km made it again.
+
+    Pebble (2.4) now and then locks itself up when an order is read while it changes, and answers nobody
+    any more; then there is another.
+    """
+    with run_pebble(folder, dns_port=dns.dns_port) as pebble:
+        km = Km(folder, pebble, dns)
+        for _ in range(3):
+            with contextlib.suppress(Unavailable):
+                for _ in range(5):
+                    require_one_certificate(km.acme, pebble)
+                break
+            pebble.restart()
+        else:
+            pytest.fail('pebble locked itself up each time')
+
+
+def require_one_certificate(acme, pebble):
+    """Insist that four who go on with an order at once get the same certificate."""
+    order, before = an_order('one.race.test', 'two.race.test', '*.race.test'), len(pebble.issued())
+    begun = acme.issue(order)
+    with ThreadPoolExecutor(4) as threads:
+        issued = set(threads.map(lambda _: finished(acme, order, begun), range(4)))
+    assert len(issued) == 1
+    assert len(pebble.issued()) == before + 1
+    assert not acme._database.all(sa.select(ANSWERS).where(ANSWERS.c.order_id == order.order_id))
 
 
 @pytest.mark.parametrize('after', [False, True], ids=['before', 'after'])
