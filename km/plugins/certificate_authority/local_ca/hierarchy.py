@@ -49,7 +49,7 @@ class Hierarchy:
         """Make a root of one's own, and the issuing authority under it, unless they are there."""
         for authority in (ROOT, ISSUING) if self._policy.own_root else ():
             if self._signers.current(authority) is None:
-                self.finish(self._signers.begin(self._intended(authority)))
+                self.finish(self._signers.begin(self._intended(authority), after=None))
 
     def finish(self, signer: Signer) -> Signer:
         """Give a signer that is begun its key and its certificate, and put it in charge.
@@ -95,7 +95,7 @@ class Hierarchy:
                                'what is signed.')
         before = self._known(authority)
         wanted = self._intended(authority) if before.role != SUBORDINATE else self._successor(before)
-        return self.finish(self._signers.begin(wanted))
+        return self.finish(self._signers.begin(wanted, after=self._signers.current(authority)))
 
     def request(self, authority: str) -> bytes:
         """A request for a certificate from elsewhere, PKCS#10, DER; for the same key until that is here.
@@ -104,7 +104,8 @@ class Hierarchy:
         :raises NotFound: there is no such authority.
         """
         self._require_elsewhere(authority)
-        signer = self._signers.with_key(self._signers.begin(self._intended(ISSUING)))
+        signer = self._signers.with_key(self._signers.begin(
+            self._intended(ISSUING), after=self._signers.current(ISSUING)))
         private = self._keys.private(signer.key_id)
         return building.authority_request(signer.name, path_length=self._policy.path_length - 1).sign(
             private, digest_for(private.public_key())).public_bytes(
@@ -153,7 +154,7 @@ class Hierarchy:
             raise Rejected(f'The authority above must not name anybody {forbidden}.')
         return self.finish(self._signers.begin(Intention(
             authority=request.authority_id, role=SUBORDINATE, name=name, parent_id=parent.id,
-            project_id=request.project_id)))
+            project_id=request.project_id), after=None))
 
     def _certificate(self, signer: Signer, parent: Signer) -> x509.CertificateBuilder:
         """What a signer's certificate shall say, but for its serial number."""

@@ -42,7 +42,7 @@ class Responding:
         """Replace the responder of an issuer in time, if it has one."""
         responder = self._signers.current(responder_of(issuer))
         if responder is not None and issuer.key_id is not None and self._is_old(responder, issuer):
-            self._make(issuer)
+            self._make(issuer, after=responder)
 
     def _responder(self, issuer: Signer) -> Signer:
         if issuer.key_id is None or issuer.not_after is None or issuer.not_after <= self._now():
@@ -50,14 +50,14 @@ class Responding:
         found = self._signers.current(responder_of(issuer))
         if found is not None and found.not_after is not None and found.not_after > self._now():
             return found
-        return self._make(issuer)
+        return self._make(issuer, after=found)
 
-    def _make(self, issuer: Signer) -> Signer:
-        authority = responder_of(issuer)
+    def _make(self, issuer: Signer, *, after: Signer | None) -> Signer:
         # What directory names the issuer may give begins as its own does, if anything does.
         name = distinguished.with_common_name(issuer.name, f'OCSP {issuer.id}')
-        return self._hierarchy.finish(self._signers.begin(Intention(
-            authority=authority, role=RESPONDER, name=name, parent_id=issuer.id)))
+        wanted = Intention(authority=responder_of(issuer), role=RESPONDER, name=name,
+                           parent_id=issuer.id)
+        return self._hierarchy.finish(self._signers.begin(wanted, after=after))
 
     def _is_old(self, responder: Signer, issuer: Signer) -> bool:
         return (responder.not_after is not None and responder.not_after != issuer.not_after

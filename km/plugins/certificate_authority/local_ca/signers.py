@@ -137,15 +137,17 @@ class Signers:
         """All of these roles."""
         return self._select(SIGNERS.c.role.in_(roles))
 
-    def begin(self, wanted: Intention) -> Signer:
-        """Write down that an authority shall have one more, or give the one that is pending.
+    def begin(self, wanted: Intention, *, after: Signer | None) -> Signer:
+        """Write down that an authority shall have another, or give the one that somebody else has begun
+        by now, or even put in charge.
 
+        :param after: the one that was in charge when this one was found to be needed.
         :raises Rejected: somebody else has that name.
         """
-        before = self.of(wanted.authority)
-        if before and before[0].state in _PENDING:
-            return self._as_wanted(before[0], wanted)
-        generation = before[0].generation + 1 if before else 1
+        generation = after.generation + 1 if after else 1
+        newest = next(iter(self.of(wanted.authority)), None)
+        if newest is not None and newest.generation >= generation:
+            return self._as_wanted(newest, wanted)
         name = distinguished.of_generation(wanted.name, generation)
         try:
             self._database.run(
@@ -160,7 +162,7 @@ class Signers:
 
     def _as_wanted(self, begun: Signer, wanted: Intention) -> Signer:
         """What was begun under a root elsewhere, or here, though the operator changed that since."""
-        if begun.state != wanted.state:
+        if begun.state in _PENDING and begun.state != wanted.state:
             self._database.run(SIGNERS.update().where(
                 SIGNERS.c.id == begun.id, SIGNERS.c.state == begun.state).values(
                 state=wanted.state, parent_id=wanted.parent_id))

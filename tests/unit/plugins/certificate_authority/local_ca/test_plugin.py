@@ -31,7 +31,7 @@ def test_who_is_no_issuing_authority_issues_nothing(ca, authority):
 
 def test_a_responder_issues_nothing(ca):
     authority = f'ocsp:{issuer_id(ca)}'
-    ca._responding._make(ca._signers.current('issuing'))
+    ca._responding._make(ca._signers.current('issuing'), after=None)
     with pytest.raises(Rejected):
         ca.issue(an_order(authority=authority))
 
