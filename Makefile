@@ -33,7 +33,7 @@ $(VENV)/.run: setup.cfg
 
 $(VENV)/.test: setup.cfg tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable '.[testing,client,messaging,mysql,pkcs11,kmip,acme,ejbca,local_ca,webhook]' --requirement tests/requirements.txt
+	$(PIP) install --editable '.[testing,client,messaging,mysql,pkcs11,kmip,acme,ejbca,local_ca]' --requirement tests/requirements.txt
 	@touch $@ $(VENV)/.run
 
 clean:

@@ -188,11 +188,12 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options of every installed plugin, for oslo-config-generator; those of one that km hosts as if
     it were enabled under its own name."""
     there = [(found, _load(found.kind, found.name)) for found in installed() if not found.error]
+    foreign_sections = {name: list(options) for _, plugin in there
+                        for name, options in plugin.foreign_options.items()}
     return [(f'{found.kind}:{found.name}', [*plugins.HOSTED[found.kind], *plugin.options])
             for found, plugin in there if found.kind in plugins.HOSTED] + [
-        section for found, plugin in there if found.kind == 'rpc_transport'
-        for section in ((found.kind, list(plugin.options)),
-                        *((name, list(of)) for name, of in plugin.foreign_options.items()))]
+        (found.kind, list(plugin.options)) for found, plugin in there
+        if found.kind == 'rpc_transport'] + list(foreign_sections.items())
 
 
 def _values(conf: cfg.ConfigOpts, section: str,

@@ -364,6 +364,5 @@ EVENTS = sa.Table(
     Column('occurred', Time, nullable=False),
     Column('due', Time, nullable=False),
     Column('attempts', sa.Integer, nullable=False),
-    sa.Index(None, 'due'),
-    sa.Index(None, 'project_id'),
+    sa.Index(None, 'notifier', 'due'),
 )

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from km.db import pages
-from km.db.models import ACTIVE, DELETING, ERROR, ORDERS, PENDING
+from km.db.models import ACTIVE, CERTIFICATE_ORDERS, DELETING, ERROR, ORDERS, PENDING
 
 #: A sub-status and a sentence.
 Told = tuple[str, str] | None
@@ -86,6 +86,16 @@ def due_now(connection: sa.Connection, order_id: str, *, project_id: str, now: d
     return connection.execute(_HURRY, {
         'of': order_id, 'project': project_id, 'status': DELETING if deleting else PENDING,
         'lease_until': now}).rowcount == 1
+
+
+def give_up_certificates(connection: sa.Connection, project_id: str, *, now: datetime) -> None:
+    """Have a project's pending orders of certificates given up and removed. Needs a transaction."""
+    pending = sa.select(_columns.id).where(_of_project, _at_authority)
+    values = {'project': project_id}
+    connection.execute(CERTIFICATE_ORDERS.update().where(
+        CERTIFICATE_ORDERS.c.order_id.in_(pending)), {**values, 'cancelled': True})
+    connection.execute(ORDERS.update().where(_of_project, _at_authority), {
+        **values, 'status': DELETING, 'lease_until': now})
 
 
 def fulfilled(connection: sa.Connection, order_id: str, *, fence: int, secret_id: str | None,

@@ -6,7 +6,17 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from km.db.models import ACTIVE, CONSUMERS, CONTAINERS, ORDERS, PROJECT_SETTINGS, SECRETS
+from km.db.models import (
+    ACTIVE,
+    CERTIFICATES,
+    CONSUMERS,
+    CONTAINERS,
+    DELETING,
+    ORDERS,
+    PROJECT_AUTHORITIES,
+    PROJECT_SETTINGS,
+    SECRETS,
+)
 
 _PAGES = {table: sa.select(table.c.id, table.c.status).where(
     table.c.project_id == bindparam('project'), table.c.id > bindparam('after'),
@@ -55,6 +65,9 @@ def has_secrets(connection: sa.Connection, project_id: str) -> bool:
 
 
 def forget(connection: sa.Connection, project_id: str) -> None:
-    """Remove its orders, its settings, and what it registered as consumers of others' things."""
-    for table in (ORDERS, CONSUMERS, PROJECT_SETTINGS):
+    """Remove its orders, its settings, what it knows of certificates and authorities, and what it
+    registered as consumers of others' things. Orders that an authority may be at are given up first."""
+    connection.execute(ORDERS.delete().where(
+        ORDERS.c.project_id == project_id, ORDERS.c.status != DELETING))
+    for table in (CERTIFICATES, PROJECT_AUTHORITIES, CONSUMERS, PROJECT_SETTINGS):
         connection.execute(table.delete().where(table.c.project_id == project_id))

@@ -113,7 +113,7 @@ def renewal_failed(ctx: Context, connection: Connection, certificate_id: str, *,
 def told(row: Any) -> dict[str, str | int]:
     """What events say of a certificate."""
     return {'container_id': row.container_id, 'serial': row.serial, 'subject': row.subject[:255],
-            'not_after': row.not_after.isoformat(), 'version': row.version}
+            'not_after': f'{row.not_after.isoformat()}Z', 'version': row.version}
 
 
 def _shown(issued: Issued) -> tuple[bytes, ...]:
@@ -238,7 +238,7 @@ def usual_time(not_before: datetime, not_after: datetime, percent: int) -> datet
 def _tell(ctx: Context, connection: Connection, row: dict[str, Any], before: Row | None) -> None:
     details = {'container_id': row['container_id'], 'order_id': row['order_id'],
                'serial': row['serial'], 'subject': row['subject'][:255],
-               'not_after': row['not_after'].isoformat(), 'version': row['version']}
+               'not_after': f'{row["not_after"].isoformat()}Z', 'version': row['version']}
     kind = 'certificate.issued' if before is None else 'certificate.renewed'
     events.add(ctx, connection, kind, project_id=row['project_id'], resource_type='certificate',
                resource_id=row['id'], details=details)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Row, Table
 
-from km.db import projects
+from km.db import orders, projects
 from km.db import secrets as rows
 from km.db.failures import retried
 from km.db.models import ACTIVE, CONTAINERS, SECRETS, STORING
 from km.errors import NotFound
 from km.interfaces import ProjectKeyRotation
-from km.lifecycle import containers, secrets, stores
+from km.lifecycle import containers, secrets, stores, subordinates
 from km.lifecycle.context import Context, new_intent, require_project
 
 LOG = logging.getLogger(__name__)
@@ -24,8 +24,9 @@ _PAGE = 100
 
 def forget(ctx: Context, project_id: str) -> int:
     """Erase all that km has of a project: orders, containers, secrets with their payloads, ACLs, user
-    metadata and consumers, quotas, its preferred store, what it registered with others' things, and its
-    keys in the stores, so that no backup of a store's database opens with what is in use.
+    metadata and consumers, its authorities, quotas, its preferred store, what it registered with others'
+    things, and its keys in the stores, so that no backup of a store's database opens with what is in
+    use. What was issued for it is not revoked; what is being issued is given up.
 
     A payload whose store does not answer is erased by the sweep; the keys then stay until the project is
     forgotten once more.
@@ -35,6 +36,7 @@ def forget(ctx: Context, project_id: str) -> int:
     """
     require_project(project_id)
     _forget_settings(ctx, project_id)  # orders first: they would make more
+    subordinates.forget(ctx, project_id)
     gone = 0
     for container in _all(ctx, CONTAINERS, project_id):
         gone += _is_gone(containers.delete, ctx, container_id=container.id)
@@ -62,6 +64,7 @@ def _destroy_keys(ctx: Context, project_id: str) -> None:
 @retried
 def _forget_settings(ctx: Context, project_id: str) -> None:
     with ctx.transaction() as connection:
+        orders.give_up_certificates(connection, project_id, now=ctx.clock())
         projects.forget(connection, project_id)
 
 

@@ -5,8 +5,19 @@ import dataclasses
 import pytest
 
 from km.errors import Unavailable
-from km.lifecycle import acls, consumers, containers, orders, projects, quotas, secrets, upkeep
+from km.lifecycle import (
+    acls,
+    authorities,
+    consumers,
+    containers,
+    orders,
+    projects,
+    quotas,
+    secrets,
+    upkeep,
+)
 from tests.unit.lifecycle.conftest import Killed, killed_at
+from tests.unit.lifecycle.test_certificate_orders import placed, run
 
 NEW = {'secret_type': 'opaque'}
 KEY = {'algorithm': 'aes', 'bit_length': 256, 'name': None, 'mode': None, 'expiration': None,
@@ -91,3 +102,26 @@ def test_a_secret_on_its_way_into_a_store_does_not_arrive(ctx, rows, store):
     with pytest.raises(Unavailable):
         secrets.create(ctx, payload=b'x', content_type='text/plain', **NEW)
     assert (rows(), store.payloads) == ([], {})
+
+
+def test_orders_of_certificates_that_an_authority_is_at_are_given_up_there(
+        certified, rows, store, authority, clock):
+    authority.memory.pending_polls, authority.memory.poll_after_seconds = 10, 60
+    waiting = placed(certified)
+    run(certified)
+    projects.forget(certified, 'alpha')
+    for _ in range(2):
+        clock.forward(hours=1)
+        upkeep.sweep(certified)
+    assert authority.memory.cancelled == {waiting}
+    assert (rows('orders'), rows('certificate_orders'), rows(), store.payloads) == ([], [], [], {})
+
+
+def test_certificates_and_what_the_project_chose_of_authorities_go_too(certified, rows, store, clock):
+    placed(certified)
+    run(certified)
+    authorities.add(certified, ca_id=rows('authorities')[0]['id'])
+    projects.forget(certified, 'alpha')
+    upkeep.sweep(certified)
+    assert (rows('certificates'), rows('project_authorities'), rows('containers'), rows()) == (
+        [], [], [], [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renewal behind the same container: in time, by whoever comes first, killed anywhere; notice of ends."""
+"""Renewal behind the same container: in time, by whoever comes first, killed anywhere; notice."""
 import json
 from datetime import timedelta
 
@@ -57,7 +57,7 @@ def test_a_certificate_is_renewed_when_the_order_says_behind_the_same_container(
     second = assert_pair(renewing, rows)
     assert (second.serial_number, second.public_key()) != (first.serial_number, first.public_key())
     assert [row['version'] for row in versions(rows)] == [1, 2]
-    assert {row['status'] for row in rows()} == {'ACTIVE'} and len(rows()) == 6  # the former stay
+    assert [row['status'] for row in rows()] == ['ACTIVE'] * 6  # the former stay
 
 
 def test_a_renewal_asks_for_the_same_names_and_says_what_it_replaces(
@@ -176,7 +176,7 @@ def test_a_renewal_that_fails_is_told_of_and_tried_again_sooner_towards_the_end(
         tried += upkeep.sweep(renewing).renewed
         run(renewing)
     assert tried >= 44 - 5  # about once a day at the latest
-    assert versions(rows)[0]['is_current'] and current(rows)['renewal'] is None
+    assert current(rows)['renewal'] is None
     authority.memory.failures.clear()
     for _ in range(2):
         clock.forward(minutes=10)

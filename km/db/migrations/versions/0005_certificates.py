@@ -129,5 +129,4 @@ def upgrade() -> None:
         sa.Column('due', Time, nullable=False),
         sa.Column('attempts', sa.Integer, nullable=False),
     )
-    op.create_index('ix_events_due', 'events', ['due'])
-    op.create_index('ix_events_project_id', 'events', ['project_id'])
+    op.create_index('ix_events_notifier_due', 'events', ['notifier', 'due'])

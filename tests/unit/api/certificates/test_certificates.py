@@ -43,7 +43,8 @@ def test_those_that_end_first_come_first(ann, asked, memory):
     for days in (90, 30, 60):
         placed(ann, **NEW, not_after=f'2030-0{days // 30}-15')
     ends = [one['not_after'] for one in asked('GET', '/v1/certificates').json['certificates']]
-    assert ends == sorted(ends) and len(ends) == 3
+    assert len(ends) == 3
+    assert ends == sorted(ends)
     found = asked('GET', '/v1/certificates?limit=1&offset=1').json
     assert (len(found['certificates']), found['total']) == (1, 3)
     assert found['next'].startswith(BASE + '/v1/certificates?')
