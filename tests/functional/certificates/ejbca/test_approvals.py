@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates from an EJBCA in two steps: end entities that people may have to approve."""
+import base64
 from dataclasses import replace
 
 import pytest
@@ -158,3 +159,23 @@ def test_a_password_is_in_no_log_and_no_reference(server, plugin, caplog):
     password = plugin._config.password(f'km-{placed.order_id}')
     assert len(password) == 64
     assert password not in caplog.text + str(answer)
+
+
+def test_a_certificate_that_finalizing_makes_is_the_orders(server, opened, plugin):
+    placed = order()
+    made = opened().issue(replace(placed, order_id=order().order_id))
+    server.set(approve_entities=True)
+    answer = plugin.issue(placed)
+    server.go_wrong('body', path='finalize', status=201, body={
+        'certificate': base64.b64encode(made.certificate).decode(), 'response_format': 'DER',
+        'certificate_chain': [base64.b64encode(one).decode() for one in made.chain]})
+    assert plugin.poll(pending(placed, answer)) == made
+
+
+def test_a_certificate_request_may_have_to_be_approved_too(server, plugin):
+    placed = order()
+    server.go_wrong('body', path='certificaterequest', status=202, body={
+        'status_code': 202, 'info_message': 'Wait.', 'request_id': 5})
+    answer = plugin.issue(placed)
+    assert answer.sentence == enrollment.WAITS
+    assert_fits(plugin.poll(pending(placed, answer)), placed, server.root)
