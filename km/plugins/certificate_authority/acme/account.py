@@ -107,10 +107,12 @@ class Accounts:
 
         The next key is tried first, for the one before is of no use if that is so.
         """
+        if row.url is None:
+            return False
         try:
-            self._asked(conversation, self._keys.signer(row.next_key_id), {'onlyReturnExisting': True})
+            conversation.post(row.url, None, self._keys.signer(row.next_key_id), account_url=row.url)
         except Refusal as refusal:
-            if refusal.kind != FORGOTTEN:
+            if refusal.passes:
                 raise
             return False
         self._switch(row.key_id, row.next_key_id)
@@ -140,15 +142,11 @@ class Accounts:
             payload['externalAccountBinding'] = messages.ExternalAccountBinding.from_data(
                 signer.jwk, settings.eab_key_id, settings.eab_key,
                 messages.Directory(conversation.directory))
-        url = self._asked(conversation, signer, payload)
-        self._changed(row_key_id=key_id, url=url)
-        return url
-
-    def _asked(self, conversation: Conversation, signer: Signer, payload: dict[str, Any]) -> str:
         answer = conversation.post(conversation.resource('newAccount'), payload, signer)
         url = answer.headers.get('Location')
         if not is_url(url):
             raise Unavailable('The authority does not say where the account is.')
+        self._changed(row_key_id=key_id, url=url)
         return url
 
     def _begun(self) -> Any:

@@ -43,7 +43,7 @@ _MISSED = 3
 
 
 class Waiting(NamedTuple):
-    """How long to wait before asking again, if the authority does not say."""
+    """How long to wait before asking again: at least, and at the most if the authority does not say."""
 
     shortest_seconds: float
     longest_seconds: float
@@ -229,7 +229,7 @@ class Orders:
         return self._place_again(journey)
 
     def _pending(self, journey: '_Journey', stage: str, wait: float | None, sentence: str) -> Pending:
-        """Wait as long as was said, or twice as long each time nothing has changed."""
+        """Wait as long as was said, else twice as long each time nothing has changed."""
         before = journey.pending.reference
         waited = int(before.get('waited', 0)) + 1 if before.get('stage') == stage else 0
         if wait is None:
@@ -237,7 +237,7 @@ class Orders:
                        self._waiting.longest_seconds)
         kept = {name: before[name] for name in ('order', 'directory', 'placed') if name in before}
         return Pending(reference={**kept, 'stage': problems.cleaned(stage), 'waited': waited},
-                       poll_after_seconds=wait, sentence=sentence)
+                       poll_after_seconds=max(wait, self._waiting.shortest_seconds), sentence=sentence)
 
 
 class _Journey(NamedTuple):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTPS to an authority, with an end to every wait and to every answer.
 
-No redirection is followed, no proxy or certificate is taken from the environment.
+No redirection is followed, and no proxy is used.
 """
 import contextlib
 import email.utils
@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from km.interfaces import Unavailable
 
 _MOST_BYTES = 2 ** 20
-#: What km's database keeps of a URL is as long at the most.
-_URL = re.compile(r'https://[!-~]{1,1900}')
+#: Two of them have room in what km keeps of an order.
+_URL = re.compile('https://[!-~]{1,1000}')
 _LONGEST_WAIT_SECONDS = 86400.0
 _JOSE = 'application/jose+json'
 #: How a connection ends that was open for a while, and that the other side gave up.

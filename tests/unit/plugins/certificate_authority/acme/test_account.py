@@ -135,7 +135,7 @@ def test_a_rollover_that_is_refused_leaves_the_key_and_no_other(opened, server, 
     acme = opened()
     acme.check()
     used = keys(key_store)
-    server.says('/newAccount', server.refuses('accountDoesNotExist'))
+    server.says('/account', server.refuses('unauthorized'), {'status': 'valid'})
     server.says('/keyChange', server.refuses('malformed'))
     with pytest.raises(Rejected, match='malformed'):
         acme.roll_over_account_key()
@@ -146,8 +146,9 @@ def test_a_rollover_that_is_refused_leaves_the_key_and_no_other(opened, server, 
 def test_a_rollover_that_fails_for_now_goes_on_with_the_same_key(opened, server, key_store):
     acme = opened()
     acme.check()
-    server.says('/newAccount', server.refuses('accountDoesNotExist'))
     server.says('/keyChange', (503, b'', {}), (200, b'', {}))
+    unknown = server.refuses('unauthorized')
+    server.says('/account', unknown, unknown, {'status': 'valid'}, unknown)
     with pytest.raises(Unavailable):
         acme.roll_over_account_key()
     both = keys(key_store)
@@ -156,6 +157,16 @@ def test_a_rollover_that_fails_for_now_goes_on_with_the_same_key(opened, server,
     assert acme.roll_over_account_key()
     assert len(keys(key_store)) == 1
     assert keys(key_store) < both
+
+
+def test_an_authority_that_is_busy_during_a_rollover_costs_neither_key(opened, server, key_store):
+    acme = opened()
+    acme.check()
+    server.says('/keyChange', server.refuses('malformed'))
+    server.says('/account', (503, b'', {}))
+    with pytest.raises(Unavailable):
+        acme.roll_over_account_key()
+    assert len(keys(key_store)) == 2
 
 
 def test_an_account_key_cannot_be_found_by_who_asks_the_database(opened, folder, key_store):

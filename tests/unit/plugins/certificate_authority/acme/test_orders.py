@@ -81,7 +81,7 @@ def test_a_date_says_so_too(case, server):
 
 
 @pytest.mark.parametrize(('wait', 'seconds'), [
-    ('never', 1), ('-5', 1), ('', 1), ('9' * 50, 86400), ('Wed, 21 Oct 2015 07:28:00 GMT', 0)])
+    ('never', 1), ('-5', 1), ('', 1), ('9' * 50, 86400), ('Wed, 21 Oct 2015 07:28:00 GMT', 1), ('0', 1)])
 def test_a_nonsense_time_costs_nothing(case, server, wait, seconds):
     server.says('/order', case.says('processing', wait=wait))
     assert case.poll().poll_after_seconds == seconds
