@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -40,6 +40,8 @@ class Guest:
     what: ClassVar[str]
     #: What an answer must look like, by the method; what is not here is not looked at.
     looks_right: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
+    #: The methods that leave something which is to be taken back if they end after their deadline.
+    leaves: ClassVar[Container[str]] = ()
 
     def __init__(self, guest: Plugin, *, plugin: str = 'unnamed', required: bool = False,
                  seconds: float = 30.0, most_calls: int = 64):
@@ -115,17 +117,16 @@ class Guest:
         try:
             if not self._opening.is_open:
                 raise self._closed()
-            return self._deadlines.call(lambda: self._made(method, *arguments, **named),
-                                        late=self._late(method, *arguments))
+            late = functools.partial(self._undo, method, *arguments) if method in self.leaves else None
+            return self._deadlines.call(lambda: self._made(method, *arguments, **named), late=late)
         except KmError as error:
             ended = type(error).__name__
             raise
         finally:
             self.observe(self.name, method, ended, time.perf_counter() - began)
 
-    def _late(self, _method: str, *_arguments: Any) -> Callable[[Any], None] | None:
-        """What to do with an answer that came after its deadline."""
-        return None
+    def _undo(self, method: str, request: Any, answer: Any) -> None:
+        """Take back what a call has left that ended after its deadline."""
 
     def _made(self, method: str, *arguments: Any, **named: Any) -> Any:
         """Call the plugin, in a thread that may hang, and look at what comes of it."""

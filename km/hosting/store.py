@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """A secret store as the house has it."""
-import functools
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -26,10 +25,21 @@ def _are_kept(answer: Any) -> bool:
         isinstance(kept, Kept) and is_reference(kept.reference) for kept in answer)
 
 
+#: What a call leaves in a store, for which it gives references: ids and where they are.
+_LEAVES: dict[str, Callable[[Any, Any], dict[str, Reference]]] = {
+    'store': lambda request, reference: {request.secret_id: reference},
+    'generate': lambda request, reference: {request.secret_id: reference},
+    'generate_pair': lambda request, pair: {
+        request.private_id: pair.private, request.public_id: pair.public},
+    'generate_signing_key': lambda request, key: {request.key_id: key.reference},
+}
+
+
 class HostedStore(Guest):
     """A secret store of the operator's. Its methods do what ``SecretStore`` says; see ``Guest``."""
 
     what = 'secret store'
+    leaves = _LEAVES
     looks_right: ClassVar[Mapping[str, Callable[[Any], bool]]] = {
         'check': is_text,
         'store': is_reference,
@@ -68,9 +78,6 @@ class HostedStore(Guest):
             return None
         return self.only('generate_signing_key', 'sign', 'find', 'delete')
 
-    def _late(self, method: str, *arguments: Any) -> Callable[[Any], None] | None:
-        return functools.partial(self._undo, method, *arguments) if method in _LEAVES else None
-
     def _undo(self, method: str, request: Any, answer: Any) -> None:
         """Destroy what was kept after its deadline: nobody was told where it is."""
         for secret_id, reference in _LEAVES[method](request, answer).items():
@@ -80,13 +87,3 @@ class HostedStore(Guest):
                     secret_id=secret_id, project_id=request.project_id, reference=reference))
             except KmError as error:
                 LOG.error('%s still keeps %s: %s', self._told, secret_id, error.sentence)
-
-
-#: What a call leaves in a store, for which it gives references: ids and where they are.
-_LEAVES: dict[str, Callable[[Any, Any], dict[str, Reference]]] = {
-    'store': lambda request, reference: {request.secret_id: reference},
-    'generate': lambda request, reference: {request.secret_id: reference},
-    'generate_pair': lambda request, pair: {
-        request.private_id: pair.private, request.public_id: pair.public},
-    'generate_signing_key': lambda request, key: {request.key_id: key.reference},
-}
