@@ -145,4 +145,4 @@ def _alternative(identifier: str) -> x509.GeneralName:
 
 
 def _digest(key_authorization: str) -> bytes:
-    return hashlib.sha256(key_authorization.encode('ascii')).digest()
+    return hashlib.sha256(key_authorization.encode()).digest()

@@ -94,9 +94,9 @@ class Dns01(ChallengeResponder):
         """
         record = Record(self._places.of(challenge.identifier), _value(challenge))
         before = self._remembered(_file(challenge))
+        if before and before != record:  # an alias leads elsewhere now
+            self._forget(before, _file(challenge))
         if before != record:
-            if before:
-                self._server.change(before.deletion())
             self._folder.put(_file(challenge), record.to_json())
         if record.value not in self._server.texts(record.place.name):
             self._add(challenge, record)
@@ -219,7 +219,7 @@ def _is_at(record: Record, addresses: Sequence[NameServer]) -> bool:
 
 
 def _value(challenge: Challenge) -> bytes:
-    digest = hashlib.sha256(challenge.key_authorization.encode('ascii')).digest()
+    digest = hashlib.sha256(challenge.key_authorization.encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b'=')
 
 

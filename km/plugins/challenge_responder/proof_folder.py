@@ -45,7 +45,8 @@ class ProofFolder:
             raise misconfigured(name, 'path', f'{self.path} cannot be used ({error.strerror})') from None
         if not stat.S_ISDIR(status.st_mode) or not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
             raise misconfigured(name, 'path', f'{self.path} is no folder that km may write to')
-        if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+        foreign = status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0  # km-manage may be root's
+        if foreign or status.st_mode & 0o022:
             raise misconfigured(
                 name, 'path', f'{self.path} must belong to the user km runs as or to root, and nobody '
                 'else may write to it')

@@ -174,13 +174,22 @@ def of_another_key(question, answer):
     return answer
 
 
+def with_error(code):
+    def spoil(question, answer):
+        answer.use_tsig(KEY, tsig_error=code)
+        return answer
+    return spoil
+
+
 @pytest.mark.parametrize(('spoil', 'sentence'), [
     (lambda question, answer: None, 'does not answer'),
     (lambda question, answer: b'', 'answer'), (lambda question, answer: b'\0' * 11, 'answer'),
     (lambda question, answer: b'\xff' * 600, 'answer'),
     (lambda question, answer: dns.message.make_response(dns.message.make_query('x.', 'A')).to_wire(),
      'answer'),
-    (without_signature, 'gave an answer that is none'), (of_another_key, 'does not take the key')])
+    (without_signature, 'gave an answer that is none'), (of_another_key, 'does not take the key'),
+    (with_error(dns.rcode.BADTIME), 'clocks of km .* differ'),
+    (with_error(dns.rcode.BADKEY), 'does not take the key')])
 def test_whoever_is_not_the_name_server_is_not_believed(opened, server, spoil, sentence):
     server.spoil = spoil
     responder = opened()
@@ -199,6 +208,16 @@ def refusing(code, opcode=dns.opcode.UPDATE):
             answer.set_rcode(code)
         return answer
     return spoil
+
+
+def test_a_record_that_belongs_elsewhere_now_is_moved(opened, server, folder):
+    opened(zones=['test']).present(CHALLENGE)
+    server.seen.clear()
+    opened(zones=['a.test']).present(CHALLENGE)
+    changes = [asked for asked in server.seen if asked.opcode() == dns.opcode.UPDATE]
+    assert [asked.zone[0].name.to_text() for asked in changes] == ['test.', 'a.test.']
+    assert server.records == {'_acme-challenge.a.test.': {VALUE}}
+    assert len(os.listdir(folder / 'proofs')) == 1
 
 
 @pytest.mark.parametrize('code', [dns.rcode.REFUSED, dns.rcode.NOTAUTH, dns.rcode.NOTZONE])
