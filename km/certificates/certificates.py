@@ -62,8 +62,9 @@ def require_answers(csr: bytes, certificate: bytes, chain: Sequence[bytes], *,
     :param csr: PKCS#10, DER, that was sane.
     :param certificate: X.509, DER; ``chain`` too, its issuer first.
     :param now: UTC without a zone; the clock's if it is left out.
-    :raises Rejected: it is for another key, or has names that were not asked for, is one of an authority
-        or has ended; or a certificate of the chain did not sign the one before it; or is not DER.
+    :raises Rejected: it is for another key, has other names than were asked for (as CN may be any of
+        them, and the CN that was asked for may be an alternative name), is one of an authority or has
+        ended; or a certificate of the chain did not sign the one before it; or is not DER.
     """
     loaded = _loaded(certificate)
     above = [_loaded(der) for der in chain]
@@ -166,13 +167,16 @@ def _alternative_names(loaded: x509.Certificate) -> list[x509.GeneralName]:
 
 def _require_names(csr: bytes, loaded: x509.Certificate) -> None:
     asked = {text.lower() for text in requests.names_of(csr)}
+    given = {names.text_of(name).lower() for name in _alternative_names(loaded)}
     # A common name is asked for as what it is: authorities make an alternative name of it.
     plain = {text.partition(':')[2] for text in asked}
-    for name in _alternative_names(loaded):
-        text = names.text_of(name).lower()
+    for text in sorted(given):
         if text not in asked and f'cn:{text.partition(":")[2]}' not in asked:
             raise Rejected(f'The authority gave a certificate for a name that was not asked for: '
                            f'{text[:80]!a}.')
+    if missing := sorted(text for text in asked - given if not text.startswith('cn:')):
+        raise Rejected(f'The authority gave a certificate without a name that was asked for: '
+                       f'{missing[0][:80]!a}.')
     called = subjects.common_name(loaded.subject)
     if called is not None and called.lower() not in plain:
         raise Rejected('The authority gave a certificate with a CN that was not asked for: '

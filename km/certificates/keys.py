@@ -15,14 +15,18 @@ from km.errors import Invalid
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 MAX_EXPONENT_BITS = 256
 MAX_PRIVATE_KEY_BYTES = 16 * 1024
-#: Far above what anybody chooses; a key file may name 2**31, which would take a day.
+#: Far above what anybody chooses: a second or two. A key file may name 2**31.
 MAX_ITERATIONS = 5_000_000
 MAX_SCRYPT_COST = 2 ** 22
 CURVES = ('secp256r1', 'secp384r1', 'secp521r1')
 
 _SMALL_PRIMES = math.prod(n for n in range(3, 752) if all(n % d for d in range(2, math.isqrt(n) + 1)))
-_MLDSA = (mldsa.MLDSA44PublicKey, mldsa.MLDSA65PublicKey, mldsa.MLDSA87PublicKey)
-_MLDSA_PRIVATE = (mldsa.MLDSA44PrivateKey, mldsa.MLDSA65PrivateKey, mldsa.MLDSA87PrivateKey)
+#: Kinds of keys that have no sizes or curves to choose from.
+_FIXED = (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey, mldsa.MLDSA44PublicKey,
+          mldsa.MLDSA65PublicKey, mldsa.MLDSA87PublicKey)
+_SIGNERS = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey,
+            ed448.Ed448PrivateKey, mldsa.MLDSA44PrivateKey, mldsa.MLDSA65PrivateKey,
+            mldsa.MLDSA87PrivateKey)
 _SCRYPT = '1.3.6.1.4.1.11591.4.11'
 _UNREADABLE = ('The stored private key cannot be read: it is neither PEM nor DER of a key, or its '
                'passphrase is another.')
@@ -46,7 +50,7 @@ def require_sane(key: Any) -> None:
     elif isinstance(key, ec.EllipticCurvePublicKey):
         if key.curve.name not in CURVES:
             raise Invalid('The key is on a curve that is not taken: P-256, P-384 and P-521 are.')
-    elif not isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey | _union(_MLDSA)):
+    elif not isinstance(key, _FIXED):
         raise Invalid('The key is of a kind that is not taken: RSA, EC, Ed25519, Ed448 and ML-DSA are.')
 
 
@@ -63,8 +67,7 @@ def signing_key(encoded: bytes, passphrase: bytes | None) -> Any:
     _require_quick_to_open(encoded)
     # Only a key of a sane size is examined: that takes seconds for a very long one.
     key = _loaded(encoded, passphrase=passphrase, unexamined=True)
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-                      | ed448.Ed448PrivateKey | _union(_MLDSA_PRIVATE)):
+    if not isinstance(key, _SIGNERS):
         raise Invalid('The stored private key is of a kind that signs no requests.')
     require_sane(key.public_key())
     return _loaded(encoded, passphrase=passphrase, unexamined=False)
@@ -73,10 +76,6 @@ def signing_key(encoded: bytes, passphrase: bytes | None) -> Any:
 def digest_of(key: Any) -> hashes.SHA256 | None:
     """What a private key signs with: SHA-256, or nothing where the algorithm says it itself."""
     return hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) else None
-
-
-def _union(kinds: tuple[type, ...]) -> Any:
-    return kinds[0] | kinds[1] | kinds[2]  # type: ignore[operator]
 
 
 def _require_sane_rsa(key: rsa.RSAPublicKey) -> None:
@@ -108,14 +107,18 @@ def _require_quick_to_open(encoded: bytes) -> None:
     try:
         der = asn1_pem.unarmor(encoded)[2] if asn1_pem.detect(encoded) else encoded
         algorithm = asn1_keys.EncryptedPrivateKeyInfo.load(der, strict=True)['encryption_algorithm']
-        derivation = algorithm['parameters']['key_derivation_func']
-        if derivation['algorithm'].dotted == _SCRYPT:
-            parameters = derivation['parameters'].parse(_ScryptParameters)
-            costly = math.prod(parameters[part].native for part in ('cost', 'block', 'parallel')) > (
-                MAX_SCRYPT_COST)
-        else:
-            costly = derivation['parameters']['iteration_count'].native > MAX_ITERATIONS
+        costly = _is_costly(algorithm)
     except Exception:
         return  # it is no such key, or nothing that the library opens either
     if costly:
         raise Invalid('The stored private key would take too long to open.')
+
+
+def _is_costly(algorithm: Any) -> bool:
+    if algorithm['algorithm'].native != 'pbes2':
+        return algorithm.kdf_iterations > MAX_ITERATIONS
+    derivation = algorithm['parameters']['key_derivation_func']
+    if derivation['algorithm'].dotted != _SCRYPT:
+        return derivation['parameters']['iteration_count'].native > MAX_ITERATIONS
+    told = derivation['parameters'].parse(_ScryptParameters)
+    return math.prod(told[part].native for part in ('cost', 'block', 'parallel')) > MAX_SCRYPT_COST
