@@ -66,7 +66,8 @@ def opened(folder, key_store, responder):
     with contextlib.ExitStack() as opened:
         def open_for(server, responders=None, key_stores=None, **options):
             authority = open_authority(
-                Acme, key_stores=key_stores or {'soft': key_store}, responders=responders or {'dns': responder},
+                Acme, key_stores=key_stores or {'soft': key_store},
+                responders=responders or {'dns': responder},
                 **{'directory_url': server.directory_url, 'ca_file': str(server.ca_file),
                    'key_store': 'soft', 'connection': f'sqlite:///{folder}/acme.sqlite',
                    'terms_of_service_agreed': True, **options})
@@ -334,6 +335,8 @@ def test_an_order_is_cancelled_and_its_proofs_are_taken_away(acme, pebble, dns, 
     assert len(dns.txt) == 2
     acme.cancel(pending)
     acme.cancel(pending)
+    with acme._session() as session:
+        assert session.read(pending.reference['order']).status == 'deactivated'
     assert dns.txt == {}
     assert len(pebble.issued()) == before
 

@@ -2,6 +2,7 @@
 """What becomes of an order, by answers that no real server gives on demand."""
 import contextlib
 import email.utils
+import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -185,6 +186,17 @@ def test_an_order_that_is_missed_once_is_not_placed_again(case, server):
     case.poll()
     assert isinstance(case.poll(), Issued)
     assert len(server.posted('/newOrder')) == 1
+
+
+def test_what_is_kept_of_an_order_is_short(server, opened):
+    path, directory = 'o' * 900, 'd' * 900
+    server.says(f'/{directory}', server.directory)
+    server.says('/newOrder', (201, {}, {'Location': f'{server.url}/{path}'}))
+    server.says(f'/{path}', {'status': 'p' * 10000})
+    acme, order = opened(directory_url=f'{server.url}/{directory}'), an_order('a.test')
+    kept = acme.poll(PendingOrder(order=order, reference=acme.issue(order).reference)).reference
+    assert len(json.dumps(kept)) < 4096
+    assert all(isinstance(value, str | int) for value in kept.values())
 
 
 def test_an_order_that_stays_missed_is_placed_again(case, server):
