@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a second real ACME authority: acme2certifier, which tells when to renew (RFC 9773) and has a CRL.
 
-It is a program of its own, of another licence, in an environment of its own. Nobody has to be root: it
-looks for http-01 proofs through a proxy, as it calls the listener of a responder, and it asks a name
-server at a port that only the library which it asks with is told of. What it looks at is as it would be.
+It is a program of its own, of another licence, in an environment of its own. It has no options for
+ports, and nobody has to be root: it fetches the pages of http-01 through a proxy that its environment
+names, which is the listener of a responder; and the library with which it asks name servers is told
+another port than 53. All else is as it comes, and every proof is looked at.
 """
 
 import contextlib

@@ -126,7 +126,7 @@ def test_it_tells_nothing_of_what_it_never_issued(acme, server):
     assert acme.renewal_window(server.issuer.public_bytes(Encoding.DER)) is None
 
 
-def test_a_renewal_names_what_it_replaces(acme, server):
+def test_an_order_that_replaces_a_certificate_gives_another_for_the_same_names(acme, server):
     first = finished(acme, an_order('renewed.test'))
     second = finished(acme, an_order('renewed.test', replaces=first.certificate))
     assert names(second) == names(first)
