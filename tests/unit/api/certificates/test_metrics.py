@@ -2,10 +2,10 @@
 """Numbers of certificates for Prometheus."""
 import pytest
 
+from km.hosting.authority import HostedAuthority
 from km.lifecycle import authorities, upkeep
-from km.testing import MemoryHierarchy
+from km.testing import MemoryHierarchy, open_authority
 from km.testing.application import Client
-from tests.authority_in_full import hosted
 from tests.unit.api.certificates.conftest import placed
 from tests.unit.api.test_metrics import port, scraped, watched  # noqa: F401  port is a fixture
 
@@ -16,7 +16,9 @@ NEW = {'request_type': 'new-key', 'subject_dn': 'cn=www.example.org'}
 def numbers(folder, port):  # noqa: F811
     """What is scraped of a km with an authority, and who orders certificates of it."""
     house = watched(folder, port, count_seconds=1)
-    authority = hosted('ca', plugin=MemoryHierarchy)
+    authority = HostedAuthority(open_authority(MemoryHierarchy))
+    authority.name = 'ca'
+    authority.open()
     authority.observe = house.metrics.observe_authority
     house.registry.authorities['ca'] = authority
     authorities.announce(house.context)
