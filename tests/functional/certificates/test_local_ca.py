@@ -159,10 +159,12 @@ def test_what_each_profile_gives_is_sound_to_all_who_look(ca, root, profile, pur
 @pytest.mark.parametrize('key', [
     ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)],
     ids=['p-384', 'rsa'])
-def test_what_is_under_the_authority_of_a_project_is_sound(ca, root, ours, key):
+def test_what_is_under_the_authority_of_a_project_is_sound(ca, root, ours, folder, key):
     issued = ca.issue(an_order('*.www.alpha.example.org', authority=ours.name, key=key))
     require_sound_certificate(issued.certificate, issued.chain, root, purpose='sslserver',
                               crls=complete(ca), allowed=STAR)
+    assert require_sound_ocsp(asked(ca, folder, issued, 'sha1'), issued.certificate, issued.chain[0],
+                              chain=issued.chain[1:], root=root) == 'good'
     assert pyhanko_verdict(issued.certificate, issued.chain, root,
                            crls=[*complete(ca), *deltas(ca)]) is None
 

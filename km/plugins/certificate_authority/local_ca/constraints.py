@@ -69,7 +69,7 @@ def breach(above: Sequence[x509.Certificate], subject: x509.Name,
         except x509.ExtensionNotFound:
             continue
         for name in _names(subject, alternatives):
-            if not _allowed(constraints, name):
+            if not permits(constraints, name):
                 value = name.value
                 return value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
     return None
@@ -88,7 +88,8 @@ def _names(subject: x509.Name, alternatives: Sequence[x509.GeneralName]) -> Iter
                 yield x509.DNSName(str(attribute.value))
 
 
-def _allowed(constraints: x509.NameConstraints, name: x509.GeneralName) -> bool:
+def permits(constraints: x509.NameConstraints, name: x509.GeneralName) -> bool:
+    """Whether a certificate below whoever has these constraints may have a name."""
     permitted, excluded = ([base for base in bases or () if type(base) is type(name)] for bases in (
         constraints.permitted_subtrees, constraints.excluded_subtrees))
     within = _WITHIN.get(type(name))

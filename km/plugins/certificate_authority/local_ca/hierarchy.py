@@ -143,6 +143,13 @@ class Hierarchy:
             return found
         parent = self.usable(request.parent)
         self._require_room(parent, request.project_id)
+        name = self._subject(request, parent)
+        return self.finish(self._signers.begin(Intention(
+            authority=request.authority_id, role=SUBORDINATE, name=name, parent_id=parent.id,
+            project_id=request.project_id), after=None))
+
+    def _subject(self, request: SubordinateRequest, parent: Signer) -> x509.Name:
+        """The subject that a project wants for its authority, if nothing speaks against it."""
         try:
             name = distinguished.load(request.subject)
             distinguished.require_common_name(name)
@@ -152,9 +159,11 @@ class Hierarchy:
             raise Rejected('Its subject is that of an authority above it.')
         if forbidden := constraints.breach(parent.above, name, ()):
             raise Rejected(f'The authority above must not name anybody {forbidden}.')
-        return self.finish(self._signers.begin(Intention(
-            authority=request.authority_id, role=SUBORDINATE, name=name, parent_id=parent.id,
-            project_id=request.project_id), after=None))
+        own = self._constraints(request.project_id)
+        if own is not None and not constraints.permits(own, x509.DirectoryName(name)):
+            # Its OCSP responder is named as it is, and would be refused by who verifies.
+            raise Rejected('The subject is not among those that the operator permits to the project.')
+        return name
 
     def _certificate(self, signer: Signer, parent: Signer) -> x509.CertificateBuilder:
         """What a signer's certificate shall say, but for its serial number."""

@@ -142,18 +142,17 @@ class LocalCa(CertificateAuthority, SubordinateMaker, StatusPublisher, IssuerRot
 
     def publish(self) -> Mapping[str, Crl]:
         failure: Unavailable | None = None
-        for issuer in self._signers.issuers():
-            if issuer.state == REMOVED:
-                continue
+        issuers = [issuer for issuer in self._signers.issuers() if issuer.state != REMOVED]
+        for issuer in filter(self._publishing.is_due(), issuers):
             try:
                 self._publishing.complete(issuer)
                 if self._policy.delta_period is not None:
                     self._publishing.delta(issuer)
-                self._responding.renew(issuer)
             except Unavailable as error:  # perhaps the keys of others can be used
                 failure = error
-            except (NotFound, Rejected):  # it was removed meanwhile
+            except NotFound:  # it was removed meanwhile
                 continue
+        self._responding.renew(issuers)
         self._upkeep.sweep()
         if failure is not None:
             raise failure

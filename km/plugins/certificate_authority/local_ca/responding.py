@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who answers OCSP questions for an issuer: somebody with a key of their own and a short certificate of
 the issuer's (RFC 6960, 4.2.2.2), made when the first question comes."""
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -14,7 +15,7 @@ from km.plugins.certificate_authority.local_ca.keys import Keys
 from km.plugins.certificate_authority.local_ca.options import Policy
 from km.plugins.certificate_authority.local_ca.revocation import Revocation
 from km.plugins.certificate_authority.local_ca.signers import Intention, Signer, Signers
-from km.plugins.certificate_authority.local_ca.tables import RESPONDER
+from km.plugins.certificate_authority.local_ca.tables import CURRENT, RESPONDER
 
 
 class Responding:
@@ -38,11 +39,14 @@ class Responding:
             status=lambda serial: self._revocation.status(issuer.id, serial),
             lifetime=self._policy.answer_life)
 
-    def renew(self, issuer: Signer) -> None:
-        """Replace the responder of an issuer in time, if it has one."""
-        responder = self._signers.current(responder_of(issuer))
-        if responder is not None and issuer.key_id is not None and self._is_old(responder, issuer):
-            self._make(issuer, after=responder)
+    def renew(self, issuers: Sequence[Signer]) -> None:
+        """Replace the responders of these issuers in time, of those that have one."""
+        by_id = {issuer.id: issuer for issuer in issuers}
+        for responder in self._signers.all(RESPONDER):
+            issuer = by_id.get(responder.parent_id or '')
+            if issuer is not None and responder.state == CURRENT and self._is_old(responder, issuer):
+                with contextlib.suppress(NotFound, Rejected):  # the issuer was removed meanwhile
+                    self._make(issuer, after=responder)
 
     def _responder(self, issuer: Signer) -> Signer:
         if issuer.key_id is None or issuer.not_after is None or issuer.not_after <= self._now():

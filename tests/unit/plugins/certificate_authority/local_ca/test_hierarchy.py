@@ -191,6 +191,13 @@ def test_a_subject_that_would_be_taken_for_another_is_refused(ca, subject, sente
         ca.make_subordinate(a_subordinate(subject=subject))
 
 
+def test_a_subject_that_its_own_certificates_could_not_have_is_refused(fresh):
+    ca = fresh(subordinate_permitted=['directory:O=Alpha'])
+    with pytest.raises(Rejected, match='permits to the project'):
+        ca.make_subordinate(a_subordinate(subject='CN=Ours,O=Beta'))
+    assert ca.make_subordinate(a_subordinate(subject='CN=Ours,O=Alpha'))
+
+
 def test_two_authorities_have_two_subjects(ca):
     ca.make_subordinate(a_subordinate())
     with pytest.raises(Rejected, match='that subject'):
