@@ -11,16 +11,17 @@ from tests.unit.plugins.certificate_authority.acme.fake_server import FakeServer
 
 
 class Remembering(ChallengeResponder):
-    """A responder for http-01 that remembers what it presents."""
+    """A responder for http-01 that remembers what it presents, and of what it was ever asked."""
 
     kind = 'http-01'
 
     def __init__(self):
         super().__init__('remembering', None)
-        self.presented = set()
+        self.presented, self.asked = set(), []
 
     def present(self, challenge):
         self.presented.add(challenge)
+        self.asked.append(challenge.identifier)
         return 0
 
     def remove(self, challenge):
