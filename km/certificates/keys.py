@@ -65,12 +65,13 @@ def signing_key(encoded: bytes, passphrase: bytes | None) -> Any:
     if len(encoded) > MAX_PRIVATE_KEY_BYTES:
         raise Invalid(f'The stored private key is longer than {MAX_PRIVATE_KEY_BYTES} bytes.')
     _require_quick_to_open(encoded)
-    # Only a key of a sane size is examined: that takes seconds for a very long one.
-    key = _loaded(encoded, passphrase=passphrase, unexamined=True)
+    key = _loaded(encoded, passphrase)
     if not isinstance(key, _SIGNERS):
         raise Invalid('The stored private key is of a kind that signs no requests.')
     require_sane(key.public_key())
-    return _loaded(encoded, passphrase=passphrase, unexamined=False)
+    if isinstance(key, rsa.RSAPrivateKey):
+        _require_consistent(key.private_numbers())
+    return key
 
 
 def digest_of(key: Any) -> hashes.SHA256 | None:
@@ -89,13 +90,23 @@ def _require_sane_rsa(key: rsa.RSAPublicKey) -> None:
         raise Invalid('The key is RSA with a modulus that has a small factor.')
 
 
-def _loaded(encoded: bytes, *, passphrase: bytes | None, unexamined: bool) -> Any:
+def _require_consistent(numbers: rsa.RSAPrivateNumbers) -> None:
+    """Insist that the numbers of a key belong together (RFC 8017, 3.2). Whether its primes are such is
+    for its owner to know: to find out takes seconds."""
+    p, q, d, e = numbers.p, numbers.q, numbers.d, numbers.public_numbers.e
+    if not (p > 2 and q > 2 and p % 2 and q % 2 and p * q == numbers.public_numbers.n
+            and e * d % math.lcm(p - 1, q - 1) == 1 and numbers.iqmp * q % p == 1
+            and (numbers.dmp1, numbers.dmq1) == (d % (p - 1), d % (q - 1))):
+        raise Invalid(_UNREADABLE)
+
+
+def _loaded(encoded: bytes, passphrase: bytes | None) -> Any:
     is_pem = encoded.lstrip().startswith(b'-----BEGIN')
     load: Any = load_pem_private_key if is_pem else load_der_private_key
     # A passphrase that a key does not need is no error: it is kept beside whatever key was brought.
     for password in (passphrase or None, None):
         try:
-            return load(encoded, password, unsafe_skip_rsa_key_validation=unexamined)
+            return load(encoded, password, unsafe_skip_rsa_key_validation=True)
         except TypeError:
             continue
         except Exception:  # the library's errors may quote what they did not understand
