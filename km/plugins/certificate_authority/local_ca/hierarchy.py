@@ -64,10 +64,13 @@ class Hierarchy:
             certificate = self._issuing.make(
                 signer.id, parent, self._certificate(signer, parent),
                 listed=signer.role not in (ROOT, RESPONDER))
+            row = self._issuing.find(signer.id)
+            if row is not None and row.issuer_id != parent.id:
+                parent = self._signers.get(row.issuer_id)  # it was begun under another one
         except NotFound:
             raise Rejected('The authority was removed.') from None
         return self._signers.put_in_charge(
-            signer, certificate, _chain(parent) if parent is not signer else ())
+            signer, certificate, _chain(parent) if signer.role != ROOT else ())
 
     def usable(self, authority: str) -> Signer:
         """The one of an authority that signs new certificates.
@@ -181,6 +184,8 @@ class Hierarchy:
         else:
             life, builder = policy.issuing_life, building.authority(
                 signer.name, public, path_length=policy.path_length - 1)
+        if _end(parent) <= self._now():
+            raise Rejected('The certificate of the authority above has ended.')
         builder = building.valid(
             building.by(builder, parent.loaded), begin, min(self._now() + life, _end(parent)))
         if policy.publication is None or signer.role == RESPONDER:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from cryptography import x509
 from oslo_config import cfg
@@ -200,5 +200,5 @@ def _publication(section: str, name: str, settings: Any) -> Publication | None:
     url = urlsplit(settings.publication_url)
     if url.scheme not in ('http', 'https') or not url.hostname or url.query or url.fragment:
         raise Misconfigured(f'{section} publication_url: it is not an http URL.')
-    return Publication(f'{settings.publication_url.rstrip("/")}/{name}',
+    return Publication(f'{settings.publication_url.rstrip("/")}/{quote(name, safe="")}',
                        deltas=settings.delta_crl_minutes > 0)

@@ -91,15 +91,18 @@ class LocalCa(CertificateAuthority, SubordinateMaker, StatusPublisher, IssuerRot
             raise
 
     def check(self) -> str:
-        told: list[tuple[str, int | None]] = []
-        for signer in self._signers.all(ROOT, ISSUING, SUBORDINATE):
+        days: dict[str, list[int]] = {ISSUING: [], ROOT: [], SUBORDINATE: []}
+        for signer in self._signers.all(*days):
             if signer.state == CURRENT and signer.not_after is not None:
                 self._require_signs(signer)
-                told.append((signer.authority, (signer.not_after - self._now()).days))
-        if not any(authority == ISSUING for authority, _ in told):
-            told.append((ISSUING, None))
-        return '; '.join(f'{authority}: waits for its certificate' if days is None
-                         else f'{authority}: {days} days left' for authority, days in told)
+                days[signer.role].append((signer.not_after - self._now()).days)
+        told = [f'{role}: {left} days left' for role in (ISSUING, ROOT) for left in days[role]]
+        if not days[ISSUING]:
+            told.insert(0, f'{ISSUING}: waits for its certificate')
+        if days[SUBORDINATE]:
+            told.append(f'{len(days[SUBORDINATE])} of projects: {min(days[SUBORDINATE])} days left, '
+                        'or more')
+        return '; '.join(told)
 
     def close(self) -> None:
         self._database.close()

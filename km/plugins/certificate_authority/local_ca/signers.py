@@ -161,8 +161,9 @@ class Signers:
         return next(one for one in self.of(wanted.authority) if one.generation == generation)
 
     def _as_wanted(self, begun: Signer, wanted: Intention) -> Signer:
-        """What was begun under a root elsewhere, or here, though the operator changed that since."""
-        if begun.state in _PENDING and begun.state != wanted.state:
+        """What was begun, under whoever is above it by now: here or elsewhere."""
+        asked = wanted.state, wanted.parent_id
+        if begun.state in _PENDING and (begun.state, begun.parent_id) != asked:
             self._database.run(SIGNERS.update().where(
                 SIGNERS.c.id == begun.id, SIGNERS.c.state == begun.state).values(
                 state=wanted.state, parent_id=wanted.parent_id))

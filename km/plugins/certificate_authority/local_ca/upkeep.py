@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ends in a Local CA: authorities of projects, older keys, what is known of old certificates."""
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from km.interfaces import NotFound
 from km.plugins.certificate_authority.local_ca.keys import Keys
 from km.plugins.certificate_authority.local_ca.options import Policy
 from km.plugins.certificate_authority.local_ca.publishing import Publishing
@@ -54,7 +56,8 @@ class Upkeep:
         self._keys.destroy_abandoned()
         for signer in self._signers.all(*_AUTHORITIES):
             if signer.state == SUPERSEDED and self._is_over(signer):
-                self._signers.remove(signer)
+                with contextlib.suppress(NotFound):  # another process was faster
+                    self._signers.remove(signer)
         for signer in self._signers.all(*_AUTHORITIES):
             if signer.state == REMOVED and signer.key_id is not None:
                 self._end(signer)
@@ -71,15 +74,17 @@ class Upkeep:
             self._revocation.revoke_order(signer.id, _ENDED, revoked_at=self._now())
             if signer.key_id is not None and signer.certificate is not None:
                 self._revocation.revoke_all(signer.id, _ENDED)
-                self._publishing.last(signer, max(
-                    filter(None, (signer.not_after, self._last_end(signer)))) + _DAY)
+                with contextlib.suppress(NotFound):  # another has made it, and destroyed the key
+                    self._publishing.last(signer, max(
+                        filter(None, (signer.not_after, self._last_end(signer)))) + _DAY)
         for responder in self._signers.of(responder_of(signer)):
             self._dismiss(responder)
         self._signers.destroy_key(signer)
 
     def _dismiss(self, responder: Signer) -> None:
-        self._signers.destroy_key(self._signers.remove(responder))
-        self._signers.forget(responder)
+        with contextlib.suppress(NotFound):  # another process was faster
+            self._signers.destroy_key(self._signers.remove(responder))
+            self._signers.forget(responder)
 
     def _is_over(self, signer: Signer) -> bool:
         """Whether all that a signer has issued has ended, and its CRL has said so once more."""
@@ -99,11 +104,12 @@ class Upkeep:
         What is revoked stays until a CRL was made after its end.
         """
         kept = max(self._policy.keep_expired, 2 * self._policy.crl_period)
-        for signer in self._signers.all(*_AUTHORITIES):
-            if signer.state == REMOVED and signer.not_after and signer.not_after < self._now() - kept:
-                self._database.run(CRLS.delete().where(CRLS.c.issuer_id == signer.id))
-                self._signers.forget(signer)
         self._database.run(CERTIFICATES.delete().where(
             sa.or_(CERTIFICATES.c.reason.is_(None), CERTIFICATES.c.reason != 'keyCompromise'),
             sa.or_(CERTIFICATES.c.not_after < self._now() - kept, sa.and_(
                 ~CERTIFICATES.c.listed, CERTIFICATES.c.not_after < self._now()))))
+        for signer in self._signers.all(*_AUTHORITIES):
+            if (signer.state == REMOVED and signer.not_after and signer.not_after < self._now() - kept
+                    and self._last_end(signer) is None):
+                self._database.run(CRLS.delete().where(CRLS.c.issuer_id == signer.id))
+                self._signers.forget(signer)

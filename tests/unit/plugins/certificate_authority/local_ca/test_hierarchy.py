@@ -123,6 +123,15 @@ def test_who_is_killed_while_rotating_is_followed_by_one_who_ends_it(ca, opens, 
     assert len(rows(other, KEYS)) == len(rows(other, SIGNERS))
 
 
+def test_whatever_becomes_of_a_rotation_its_chain_is_of_who_signed_it(ca, opens, life):
+    other = opens()
+    for _ in killed_at_each_step(life, lambda: None, lambda _: ca.rotate_issuer('issuing')):
+        other.rotate_issuer('root')
+        other.rotate_issuer('issuing')
+        told, = other.authorities()
+        loaded(told.certificate).verify_directly_issued_by(loaded(told.chain[0]))
+
+
 def test_those_who_rotate_at_once_leave_one_in_charge(ca, opens):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda one: one.rotate_issuer('issuing'), [ca, opens()] * 2))

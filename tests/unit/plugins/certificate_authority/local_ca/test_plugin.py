@@ -55,9 +55,10 @@ def test_what_a_linter_minds_is_not_signed(opens, monkeypatch):
 
 
 def test_check_signs_with_every_key_and_says_for_how_long(ca, opens):
-    ca.make_subordinate(a_subordinate(authority_id='0b39b1a4-3a3f-4a27-8f0a-0c1f4a5a9d10'))
-    assert ca.check() == ('0b39b1a4-3a3f-4a27-8f0a-0c1f4a5a9d10: 730 days left; '
-                          'issuing: 1825 days left; root: 7300 days left')
+    assert ca.check() == 'issuing: 1825 days left; root: 7300 days left'
+    ca.make_subordinate(a_subordinate())
+    assert opens().check() == ('issuing: 1825 days left; root: 7300 days left; '
+                               '1 of projects: 730 days left, or more')
     ca.time = NOW + 25 * DAY
     assert 'issuing: 1800 days left' in ca.check()
     ca.key_stores['soft'].sign = lambda _: bytes(70)
@@ -71,5 +72,18 @@ def test_what_ends_with_its_authority_says_so(opens):
     assert loaded(ca.issue(an_order(not_after=NOW + 390 * DAY)).certificate).not_valid_after_utc.replace(
         tzinfo=None) == NOW + 365 * DAY
     ca.time = NOW + 366 * DAY
+    for work in (lambda: ca.issue(an_order()), lambda: ca.make_subordinate(a_subordinate())):
+        with pytest.raises(Rejected, match='has ended'):
+            work()
+    ca.rotate_issuer('issuing')
+    assert ca.issue(an_order()).certificate
+
+
+def test_under_a_root_that_has_ended_nobody_is_put_in_charge(opens):
+    ca = opens(root_years=1)
+    ca.time = NOW + 366 * DAY
     with pytest.raises(Rejected, match='has ended'):
-        ca.issue(an_order())
+        ca.rotate_issuer('issuing')
+    ca.rotate_issuer('root')
+    ca.rotate_issuer('issuing')
+    assert ca.issue(an_order()).certificate
