@@ -162,7 +162,7 @@ def _record(ctx: Context, job: Job, order: Row, described: Description, *,
         if before is not None:
             rows.change(connection, before.id, is_current=None, renewal=None, renew_at=None)
         rows.insert(connection, **row)
-        _tell(ctx, connection, row, before)
+        _tell(ctx, connection, row, before, made=[deposit.secret_id for deposit, _ in kept.values()])
     if row['renew_at']:
         ctx.remind(row['renew_at'])
 
@@ -235,7 +235,12 @@ def usual_time(not_before: datetime, not_after: datetime, percent: int) -> datet
     return not_before + (not_after - not_before) * percent / 100
 
 
-def _tell(ctx: Context, connection: Connection, row: dict[str, Any], before: Row | None) -> None:
+def _tell(ctx: Context, connection: Connection, row: dict[str, Any], before: Row | None, *,
+          made: list[str]) -> None:
+    """Tell of a certificate, and of the secrets that were made for it."""
+    for secret_id in [*made, *([row['private_key_id']] if row['owns_key'] else [])]:
+        events.add(ctx, connection, 'secret.created', project_id=row['project_id'],
+                   resource_type='secret', resource_id=secret_id)
     details = {'container_id': row['container_id'], 'order_id': row['order_id'],
                'serial': row['serial'], 'subject': row['subject'][:255],
                'not_after': f'{row["not_after"].isoformat()}Z', 'version': row['version']}

@@ -21,7 +21,7 @@ from km.db.failures import retried
 from km.db.secrets import activate
 from km.errors import NotFound, QuotaExceeded, Rejected, Unavailable
 from km.interfaces import Reference
-from km.lifecycle import certificate_orders, keys, making, quotas, secrets, stores
+from km.lifecycle import certificate_orders, events, keys, making, quotas, secrets, stores
 from km.lifecycle.context import Context, task
 from km.lifecycle.jobs import ASYMMETRIC, CERTIFICATE, Job, Superseded, lease
 from km.lifecycle.keys import Wanted
@@ -243,6 +243,18 @@ def _record(ctx: Context, job: Job, wanted: list[Wanted], *, deposits: list[Depo
         if container_id:
             containers.add(connection, container_id, {
                 one.name: secret_id for one, secret_id in zip(wanted, ids, strict=True)})
+        _tell(replace(ctx, identity=job.owner), connection, ids, container_id)
+
+
+def _tell(ctx: Context, connection: Connection, ids: list[str], container_id: str | None) -> None:
+    """Tell of what an order has made."""
+    project_id = ctx.identity.project_id
+    for secret_id in ids:
+        events.add(ctx, connection, 'secret.created', project_id=project_id, resource_type='secret',
+                   resource_id=secret_id)
+    if container_id:
+        events.add(ctx, connection, 'container.created', project_id=project_id,
+                   resource_type='container', resource_id=container_id)
 
 
 def _contain(ctx: Context, connection: Connection, job: Job) -> str:
@@ -255,8 +267,17 @@ def _contain(ctx: Context, connection: Connection, job: Job) -> str:
 
 
 def _give_up(ctx: Context, job: Job, code: str, reason: str) -> None:
-    with ctx.statement() as connection:
-        orders.failed(connection, job.id, fence=job.fence, code=code, reason=reason, now=ctx.clock())
+    if not events.wanted(ctx, 'order.failed'):
+        with ctx.statement() as connection:
+            orders.failed(connection, job.id, fence=job.fence, code=code, reason=reason,
+                          now=ctx.clock())
+        return
+    with ctx.transaction() as connection:
+        if orders.failed(connection, job.id, fence=job.fence, code=code, reason=reason,
+                         now=ctx.clock()):
+            events.add(replace(ctx, identity=job.owner), connection, 'order.failed',
+                       project_id=job.owner.project_id, resource_type='order', resource_id=job.id,
+                       details={'error_status_code': code})
 
 
 def _postpone(ctx: Context, job: Job, reason: str) -> None:
