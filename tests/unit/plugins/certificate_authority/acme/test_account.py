@@ -2,6 +2,7 @@
 """The account and its keys: made once, found again, and none left over."""
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
@@ -43,8 +44,11 @@ def test_an_account_is_registered_once(opened, server):
     assert len(server.posted('/newAccount')) == 1
 
 
-def test_of_those_who_register_at_once_all_have_one_account(opened, server, key_store):
+def test_of_those_who_register_at_once_all_have_one_account(opened, server, key_store, monkeypatch):
     authorities = [opened() for _ in range(4)]
+    together, make = Barrier(4), key_store.generate_signing_key
+    monkeypatch.setattr(key_store, 'generate_signing_key', lambda request: (
+        together.wait(10), make(request))[1])
     with ThreadPoolExecutor(4) as threads:
         said = set(threads.map(lambda authority: authority.check(), authorities))
     assert len(said) == 1

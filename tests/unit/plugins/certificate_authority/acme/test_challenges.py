@@ -113,6 +113,32 @@ def test_a_proof_that_is_wanted_no_more_is_taken_away(presented, acme, server, r
     assert [one.token for one in responder.presented] == ['another-token']
 
 
+def test_a_proof_by_the_key_of_before_gives_way_to_one_by_the_key_of_now(presented, acme, server,
+                                                                          responder):
+    before, = responder.presented
+    server.says('/account', server.refuses('unauthorized'), {})
+    server.says('/keyChange', {})
+    acme.roll_over_account_key()
+    acme.poll(presented)
+    now, = responder.presented
+    assert now.token == before.token
+    assert now.key_authorization != before.key_authorization
+    assert [row.key_authorization for row in rows(acme)] == [now.key_authorization]
+    assert server.posted('/http-01') == [{}, {}]
+
+
+def test_what_a_responder_did_not_take_is_not_written_down(presented, acme, opened, responder, server):
+    acme.cancel(presented)
+    reluctant = type(responder)()
+    reluctant.present = refuse
+    opened(responders={'reluctant': reluctant, 'web': responder}).poll(presented)
+    assert [row.responder for row in rows(acme)] == ['web']
+
+
+def refuse(challenge):
+    raise Rejected('Not this one.')
+
+
 def test_a_key_authorization_is_not_shown_by_anything(presented, responder):
     challenge, = responder.presented
     assert isinstance(challenge, Challenge)
