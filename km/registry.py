@@ -149,7 +149,8 @@ class Registry:
         """Give authorities what they may use of other plugins, and notifiers what to listen to."""
         key_stores = {name: able for name, store in self.secret_stores.items()
                       if (able := store.key_store())}
-        for authority in self.authorities.values():
+        for name, authority in self.authorities.items():
+            authority.needs_approval = conf[f'certificate_authority:{name}'].approval
             authority.guest.key_stores, authority.guest.responders = key_stores, self.responders
         for name, notifier in self.notifiers.items():
             kinds = conf[f'notifier:{name}'].kinds

@@ -110,6 +110,7 @@ RULES = (
     Rule('POST', 'orders', 'orders:post', 'Order creation', True),
     Rule('GET', 'orders/{order_id}', 'order:get', 'Order retrieval'),
     Rule('DELETE', 'orders/{order_id}', 'order:delete', 'Order deletion', True),
+    Rule('POST', 'orders/{order_id}/approve', 'order:approve', 'Order approval', True),
     Rule('POST', 'orders/{order_id}/cancel', 'order:cancel', 'Order cancellation', True),
     Rule('POST', 'orders/{order_id}/revoke', 'order:revoke', 'Certificate revocation', True),
 

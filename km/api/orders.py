@@ -16,6 +16,7 @@ from km.db.models import ACTIVE, ERROR, PENDING
 from km.db.pages import Filter
 from km.lifecycle import certificate_orders as placing
 from km.lifecycle import jobs, orders
+from km.lifecycle.context import Task
 
 _CURVES = (256, 384, 521)
 _META = {
@@ -150,6 +151,17 @@ class Order(HouseResource):
         return nothing()
 
 
+class Approval(HouseResource):
+    """``/v1/orders/{order_id}/approve``"""
+
+    @verb(answers={202: schemas.exactly({'order_ref': schemas.REF})}, fails=(409,))
+    def post(self, order_id: str) -> Response:
+        """Approve an order of a certificate that waits for it, from microversion 1.4 on; 202.
+
+        Somebody else must have placed it."""
+        return _acted(self, placing.approve, order_id)
+
+
 class Cancellation(HouseResource):
     """``/v1/orders/{order_id}/cancel``"""
 
@@ -158,11 +170,16 @@ class Cancellation(HouseResource):
         """Give up a pending order of a certificate, from microversion 1.4 on; 202.
 
         If the authority has issued it by then it is kept."""
-        environ = pecan.request.environ
-        versions.require(environ, versions.CERTIFICATES)
-        self.call(placing.cancel, environ['km.identity'], order_id=order_id)
-        href = self.links.to(environ, 'orders', order_id)
-        return accepted({'order_ref': href}, href)
+        return _acted(self, placing.cancel, order_id)
+
+
+def _acted(resource: HouseResource, task: Task, order_id: str) -> Response:
+    """The answer to something that is done with an order of a certificate."""
+    environ = pecan.request.environ
+    versions.require(environ, versions.CERTIFICATES)
+    resource.call(task, environ['km.identity'], order_id=order_id)
+    href = resource.links.to(environ, 'orders', order_id)
+    return accepted({'order_ref': href}, href)
 
 
 def described(row: Row, environ: dict[str, Any], links: Links, *,

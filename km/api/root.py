@@ -46,7 +46,8 @@ def tree(house: House | None) -> Resource:
             secrets=containers.ContainerSecrets(house),
             **_of_either(house, CONTAINER))),
         'orders': orders.Orders(house, member=orders.Order(
-            house, cancel=orders.Cancellation(house), revoke=certificates.RevocationOfOrder(house))),
+            house, approve=orders.Approval(house), cancel=orders.Cancellation(house),
+            revoke=certificates.RevocationOfOrder(house))),
         'certificates': certificates.Certificates(house, member=certificates.Certificate(
             house, renew=certificates.Renewal(house), revoke=certificates.Revocation(house))),
         'quotas': quotas.Quotas(house),

@@ -75,6 +75,11 @@ HOSTED = {
     'secret_store': hosted_options('store', ' Keep it below [worker] intent_timeout_seconds and '
                                             '[orders] lease_seconds.'),
     'challenge_responder': hosted_options('responder'),
-    'certificate_authority': hosted_options('authority', ' Keep it below [orders] lease_seconds.'),
+    'certificate_authority': (
+        *hosted_options('authority', ' Keep it below [orders] lease_seconds.'),
+        cfg.BoolOpt(
+            'approval', default=False,
+            help='Whether somebody else than who placed an order must approve it before this authority '
+                 'is asked for anything. Renewals need no approval.')),
     'notifier': (*INSTANCE_OPTIONS, *NOTIFIER_INSTANCE_OPTIONS),
 }

@@ -68,22 +68,17 @@ def global_preferred(connection: sa.Connection) -> sa.Row | None:
     return _one(connection, _columns.is_global_preferred)
 
 
-def prefer_globally(connection: sa.Connection, authority_id: str | None) -> bool:
+def prefer_globally(connection: sa.Connection, authority_id: str | None) -> None:
     """Make a root authority the global preferred one, or with None have none.
 
-    Needs a transaction. False, and nothing done, if somebody else did the like meanwhile.
+    Needs a transaction that nobody else can be in, to the same end.
     """
-    try:
-        with connection.begin_nested():
-            connection.execute(AUTHORITIES.update().where(
-                _columns.is_global_preferred, _columns.id != (authority_id or ''),
-            ).values(is_global_preferred=None))
-            if authority_id is not None:
-                connection.execute(AUTHORITIES.update().where(
-                    _columns.id == authority_id, _exists, _is_root).values(is_global_preferred=True))
-    except IntegrityError:
-        return False
-    return True
+    connection.execute(AUTHORITIES.update().where(
+        _columns.is_global_preferred, _columns.id != (authority_id or ''),
+    ).values(is_global_preferred=None))
+    if authority_id is not None:
+        connection.execute(AUTHORITIES.update().where(
+            _columns.id == authority_id, _exists, _is_root).values(is_global_preferred=True))
 
 
 def page(connection: sa.Connection, *, project_id: str | None, filters: Sequence[pages.Filter],

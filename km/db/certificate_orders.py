@@ -11,8 +11,9 @@ from sqlalchemy import bindparam
 
 from km.db.models import CERTIFICATE_ORDERS
 
-#: What is to be done next: get a request together, have a certificate issued, ask for it again.
-REQUEST, ISSUE, POLL = 'REQUEST', 'ISSUE', 'POLL'
+#: What is to be done next: have somebody approve it, get a request together, have a certificate issued,
+#: ask for it again.
+APPROVE, REQUEST, ISSUE, POLL = 'APPROVE', 'REQUEST', 'ISSUE', 'POLL'
 
 _columns = CERTIFICATE_ORDERS.c
 _of_order = _columns.order_id == bindparam('of')

@@ -296,6 +296,7 @@ CERTIFICATE_ORDERS = sa.Table(
     Column('renews', Id),
     Column('renew_percent', sa.Integer),
     Column('renew_key', sa.Boolean, nullable=False),
+    Column('approved_by', Text),
     sa.Index(None, 'authority_id'),
 )
 

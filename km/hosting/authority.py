@@ -65,6 +65,8 @@ class HostedAuthority(Guest):
 
     what = 'certificate authority'
     guest: CertificateAuthority
+    #: Whether somebody else than who places an order must approve it before anything is asked here.
+    needs_approval: bool = False
     #: The newest complete CRL of each issuer, as of the last sweep here.
     published: Mapping[str, Crl] = {}
     looks_right: ClassVar[Mapping[str, Callable[[Any], bool]]] = {

@@ -25,7 +25,7 @@ from km.errors import (
     Unexpected,
 )
 from km.interfaces import Authority, SubordinateMaker
-from km.lifecycle.context import Context, task
+from km.lifecycle.context import NOBODY, Context, task
 
 LOG = logging.getLogger(__name__)
 
@@ -230,13 +230,11 @@ def failed(plugin: str, what: str) -> Unexpected:
 
 @retried
 def _prefer_globally(ctx: Context, ca_id: str | None) -> None:
-    for _ in range(_ATTEMPTS):
-        with ctx.transaction() as connection:
-            if ca_id is not None and _held(connection, ca_id).project_id is not None:
-                raise Invalid('A subordinate CA cannot be preferred by all projects.')
-            if rows.prefer_globally(connection, ca_id):
-                return
-    raise Unavailable('Others choose the global preferred CA all the time.')
+    with ctx.transaction() as connection:
+        settings.lock(connection, NOBODY.project_id)  # one at a time
+        if ca_id is not None and _held(connection, ca_id).project_id is not None:
+            raise Invalid('A subordinate CA cannot be preferred by all projects.')
+        rows.prefer_globally(connection, ca_id)
 
 
 def _held(connection: Connection, ca_id: str) -> Row:

@@ -1,53 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Orders of certificates: placed, taken step by step to an authority and back, cancelled.
-
-Each step is written down before it is taken, so that whoever comes after a worker that was killed takes
-it again. An authority knows an order by its id and gives one certificate for it, however often it is
-asked.
-"""
-import contextlib
+"""Orders of certificates: placed, approved, cancelled, deleted. ``certificate_steps`` is what becomes of
+them."""
 import json
 import logging
-import random
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection
 
 from km.certificates import requests
 from km.db import certificate_orders as rows
-from km.db import orders, secrets
-from km.db.certificate_orders import ISSUE, POLL, REQUEST
+from km.db import orders
+from km.db.certificate_orders import APPROVE, ISSUE, REQUEST
 from km.db.failures import retried
-from km.db.models import DELETING
-from km.errors import Invalid, KmError, NotFound, NotSupported, Rejected, Unavailable
-from km.interfaces import Issued, IssueRequest, Pending, PendingOrder
-from km.lifecycle import authorities, certificate_requests, certificates, events, issuers, quotas
-from km.lifecycle.context import Context, new_intent, task
-from km.lifecycle.jobs import CERTIFICATE, Job, Superseded, changed, lease
+from km.errors import Conflict, Forbidden, NotFound, Unavailable
+from km.lifecycle import authorities, certificate_requests, certificate_steps, quotas
+from km.lifecycle.context import Context, task
+from km.lifecycle.jobs import CERTIFICATE, Job, lease
 
 LOG = logging.getLogger(__name__)
-
-#: What an order says of itself while it waits, and in the end.
-WAITING = 'cert_request_pending'
-_WAITING = 'Request has been submitted to the CA.  Waiting for certificate to be generated'
-_SILENT = {
-    REQUEST: ('cert_ca_unavail_for_issue', 'Unable to submit the certificate request: {}'),
-    ISSUE: ('cert_ca_unavail_for_issue', 'Unable to submit the certificate request: {}'),
-    POLL: ('cert_ca_unavail_for_status_check', 'Unable to ask for the certificate: {}')}
-_REFUSED, _BROKEN = 'cert_data_invalid', 'cert_internal_error'
-_CANCELLED, _AGED = 'cert_cancelled', 'cert_not_issued_in_time'
-#: So many steps that need no waiting are taken at once; then others have their turn.
-_MOST_STEPS = 20
-_LONGEST_PAUSE, _LONGEST_ASKED_PAUSE = timedelta(hours=1), timedelta(days=1)
-_LONGEST_REASON = 1024
-
-
-class _GivenUp(Exception):
-    """Nobody waits for the certificate any more."""
 
 
 @task('orders:post')
@@ -76,10 +48,38 @@ def place(ctx: Context, *, meta: dict[str, Any], request_type: str, csr: bytes |
         'request_type': request_type, 'profile': profile, 'not_after': not_after,
         'renew_percent': (renew_percent or ctx.certificates.renew_percent) if renews else None,
         'renew_key': renew_key,
-        'csr': None if csr is None else certificate_requests.encoded(csr),
-        'step': REQUEST if csr is None else ISSUE})
+        'csr': None if csr is None else certificate_requests.encoded(csr)})
     have_processed(ctx, order_id)
     return order_id
+
+
+@task('order:approve')
+def approve(ctx: Context, *, order_id: str) -> None:
+    """Let an order go to its authority that waits for somebody else than who placed it to agree.
+
+    :raises Conflict: it does not wait for that.
+    :raises Forbidden: whoever asks has placed it.
+    """
+    _approve(ctx, order_id)
+    have_processed(ctx, order_id)
+
+
+@retried
+def _approve(ctx: Context, order_id: str) -> None:
+    with ctx.transaction() as connection:
+        row = orders.get(connection, order_id, project_id=ctx.identity.project_id)
+        if row is None or not orders.due_now(
+                connection, order_id, project_id=ctx.identity.project_id, now=ctx.clock(),
+                deleting=False):
+            raise Conflict('The order does not wait for anybody to approve it.')
+        order = rows.get(connection, order_id)
+        if order.step != APPROVE:
+            raise Conflict('The order does not wait for anybody to approve it.')
+        if ctx.identity.user_id is None or ctx.identity.user_id == row.creator_id:
+            raise Forbidden('Somebody else than who placed the order must approve it.')
+        rows.change(connection, order_id, step=_first_step(order.csr),
+                    approved_by=ctx.identity.user_id)
+    LOG.info('Order %s was approved by user %s.', order_id, ctx.identity.user_id)
 
 
 @task('order:cancel')
@@ -101,23 +101,6 @@ def delete(ctx: Context, *, order_id: str) -> bool:
     return True
 
 
-def advance(ctx: Context, job: Job) -> None:
-    """Take an order as far as it goes without waiting."""
-    with _outcome(ctx, job):
-        order = _begun(ctx, job)
-        if order.step == REQUEST and not _is_unwanted(ctx, order):
-            order = certificate_requests.complete(ctx, job, order)
-        for _ in range(_MOST_STEPS):
-            progress = _asked(ctx, job, order)
-            if isinstance(progress, Issued):
-                certificates.keep(ctx, job, order, progress)
-                return
-            order = _waits(ctx, job, progress)
-            if progress.poll_after_seconds > 0:
-                return
-        _postpone(ctx, job, order, 'There is more to do.', after=timedelta(seconds=1))
-
-
 @retried
 def _insert(ctx: Context, meta: dict[str, Any], container: str | None, ca_id: str | None,
             how: dict[str, Any]) -> str:
@@ -127,11 +110,18 @@ def _insert(ctx: Context, meta: dict[str, Any], container: str | None, ca_id: st
         key = certificate_requests.stored_key(ctx, connection, container) if container else {}
         makes = {'secrets': 2 if key or how['csr'] else 3, 'containers': 1}
         quotas.require_room(ctx, connection, orders=1, **makes)
-        insert(connection, ctx, order_id, meta=meta, due=now, authority_id=authority.id, **how, **key)
+        hosted = ctx.authorities.get(authority.plugin_name)
+        step = APPROVE if hosted and hosted.needs_approval else _first_step(how['csr'])
+        insert(connection, ctx, order_id, meta=meta, due=now, authority_id=authority.id, step=step,
+               **how, **key)
     return order_id
 
 
-def insert(connection: Any, ctx: Context, order_id: str, *, meta: dict[str, Any], due: datetime,
+def _first_step(csr: str | None) -> str:
+    return REQUEST if csr is None else ISSUE
+
+
+def insert(connection: Connection, ctx: Context, order_id: str, *, meta: dict[str, Any], due: datetime,
            **how: Any) -> None:
     """Add an order of ``ctx.identity``, and how far it is: not at all."""
     now = ctx.clock()
@@ -158,7 +148,7 @@ def process(ctx: Context, *, order_id: str) -> None:
     with ctx.transaction() as connection:
         row = orders.claim(connection, order_id, now=now, until=now + lease(ctx))
     if row is not None:
-        advance(ctx, Job.of(row))
+        certificate_steps.advance(ctx, Job.of(row))
 
 
 def _hurry(ctx: Context, order_id: str, *, deleting: bool) -> None:
@@ -170,144 +160,3 @@ def _hurry(ctx: Context, order_id: str, *, deleting: bool) -> None:
     have_processed(ctx, order_id)
 
 
-def _begun(ctx: Context, job: Job) -> Row:
-    with ctx.statement() as connection:
-        return rows.get(connection, job.id)
-
-
-def _is_unwanted(ctx: Context, order: Row) -> bool:
-    return order.cancelled or ctx.clock() >= order.give_up_at
-
-
-def _asked(ctx: Context, job: Job, order: Row) -> Issued | Pending:
-    """What the authority says.
-
-    One that nobody wants any more is asked once more whether there is a certificate: what it has issued
-    shall not be lost.
-
-    :raises _GivenUp: nobody wants it, and the authority has issued nothing.
-    """
-    unwanted = _is_unwanted(ctx, order)
-    if unwanted and not order.issuing:
-        raise _GivenUp
-    row, authority = issuers.issuer(ctx, order.authority_id)
-    if order.step == ISSUE:
-        order = changed(ctx, job, issuing=order.issuing + 1)
-        request = _request(ctx, job, order, row.plugin_ca_id)
-        progress = authority.issue(request)
-    else:
-        request = _request(ctx, job, order, row.plugin_ca_id)
-        progress = authority.poll(PendingOrder(
-            order=request, reference=json.loads(order.reference)))
-    if unwanted and isinstance(progress, Pending):
-        authority.cancel(PendingOrder(order=request, reference=progress.reference))
-        raise _GivenUp
-    return progress
-
-
-def _request(ctx: Context, job: Job, order: Row, authority: str) -> IssueRequest:
-    return IssueRequest(
-        order_id=job.id, project_id=job.owner.project_id, authority=authority,
-        csr=certificate_requests.decoded(order.csr),
-        profile=order.profile, not_after=order.not_after, attempt=order.issuing,
-        replaces=certificates.replaced(ctx, order), details=job.meta.get('details', {}))
-
-
-@retried
-def _waits(ctx: Context, job: Job, pending: Pending) -> Row:
-    """Write down what an authority needs to be asked again, and when that is to be."""
-    until = ctx.clock() + timedelta(seconds=pending.poll_after_seconds)
-    if not pending.poll_after_seconds:
-        until += lease(ctx)
-    told = WAITING, (pending.sentence or _WAITING)[:255]
-    with ctx.transaction() as connection:
-        if not orders.postponed(connection, job.id, fence=job.fence, until=until, told=told):
-            raise Superseded
-        order = rows.change(connection, job.id, step=POLL, failures=0,
-                            reference=json.dumps(dict(pending.reference)))
-    ctx.remind(until)
-    return order
-
-
-@contextlib.contextmanager
-def _outcome(ctx: Context, job: Job) -> Iterator[None]:
-    """Take an order further in here, and how it went is written down."""
-    try:
-        yield
-    except Superseded:
-        LOG.warning('Order %s was deleted, or taken over from claim %d.', job.id, job.fence)
-    except _GivenUp:
-        _end_unwanted(ctx, job)
-    except Unavailable as error:
-        _try_later(ctx, job, error)
-    except (Rejected, NotSupported, Invalid) as error:
-        give_up(ctx, job, '400', f'Problem with data in certificate request - Reason: {error.sentence}',
-                sub_status=_REFUSED)
-    except KmError as error:
-        LOG.error('Order %s failed: %s', job.id, error.sentence)
-        give_up(ctx, job, '500', 'The order failed - please contact site administrator.',
-                sub_status=_BROKEN)
-    except Exception:
-        LOG.exception('Order %s failed in a way nobody foresaw.', job.id)
-        give_up(ctx, job, '500', 'The order failed - please contact site administrator.',
-                sub_status=_BROKEN)
-
-
-def _end_unwanted(ctx: Context, job: Job) -> None:
-    if _begun(ctx, job).cancelled:
-        give_up(ctx, job, '400', 'The order was cancelled.', sub_status=_CANCELLED)
-    else:
-        give_up(ctx, job, '503', 'The authority has not issued the certificate in time.',
-                sub_status=_AGED)
-
-
-def _try_later(ctx: Context, job: Job, error: Unavailable) -> None:
-    """Let an order be taken further later; or give it up if it is too old."""
-    order = _begun(ctx, job)
-    if ctx.clock() >= order.give_up_at:
-        give_up(ctx, job, '503', error.sentence, sub_status=_AGED)
-        return
-    LOG.warning('Order %s is tried again later: %s', job.id, error.sentence)
-    pause = _LONGEST_PAUSE
-    if order.failures < 20:  # further on it would be longer anyway
-        pause = min(timedelta(seconds=ctx.certificates.retry_seconds * 2 ** order.failures), pause)
-    pause *= random.uniform(0.8, 1.2)  # noqa: S311  nobody gains by guessing it
-    if error.retry_after_seconds is not None:
-        pause = min(timedelta(seconds=error.retry_after_seconds), _LONGEST_ASKED_PAUSE)
-    with contextlib.suppress(Superseded):
-        _postpone(ctx, job, order, error.sentence, after=pause, failures=order.failures + 1)
-
-
-@retried
-def _postpone(ctx: Context, job: Job, order: Row, why: str, *, after: timedelta,
-              failures: int = 0) -> None:
-    until = ctx.clock() + after
-    sub_status, message = _SILENT[order.step]
-    with ctx.transaction() as connection:
-        if not orders.postponed(connection, job.id, fence=job.fence, until=until,
-                                told=(sub_status, message.format(why)[:255])):
-            raise Superseded
-        rows.change(connection, job.id, failures=failures)
-    ctx.remind(until)
-
-
-@retried
-def give_up(ctx: Context, job: Job, code: str, reason: str, *, sub_status: str) -> None:
-    """End an order without a certificate: what was made for it goes, and who renews tries again."""
-    now = ctx.clock()
-    with ctx.transaction() as connection:
-        if not orders.failed(connection, job.id, fence=job.fence, code=code, now=now,
-                             reason=reason[:_LONGEST_REASON], told=(sub_status, reason[:255])):
-            return
-        order = rows.get(connection, job.id)
-        if order.holds_key and order.key_id:
-            secrets.drop_held(connection, order.key_id, intent=new_intent(), now=now)
-        owned = replace(ctx, identity=job.owner)
-        if order.renews:
-            certificates.renewal_failed(owned, connection, order.renews, order_id=job.id, reason=reason)
-        else:
-            events.add(owned, connection, 'order.failed', project_id=job.owner.project_id,
-                       resource_type='order', resource_id=job.id,
-                       details={'error_status_code': code, 'sub_status': sub_status})
-        if job.status == DELETING:
-            orders.remove(connection, job.id)

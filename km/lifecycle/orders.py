@@ -21,7 +21,16 @@ from km.db.failures import retried
 from km.db.secrets import activate
 from km.errors import NotFound, QuotaExceeded, Rejected, Unavailable
 from km.interfaces import Reference
-from km.lifecycle import certificate_orders, events, keys, making, quotas, secrets, stores
+from km.lifecycle import (
+    certificate_orders,
+    certificate_steps,
+    events,
+    keys,
+    making,
+    quotas,
+    secrets,
+    stores,
+)
 from km.lifecycle.context import Context, task
 from km.lifecycle.jobs import ASYMMETRIC, CERTIFICATE, Job, Superseded, lease
 from km.lifecycle.keys import Wanted
@@ -137,7 +146,7 @@ def _process(ctx: Context, order_id: str | None) -> bool:
         return False
     job = Job.of(row)
     if job.type == CERTIFICATE:
-        certificate_orders.advance(ctx, job)
+        certificate_steps.advance(ctx, job)
     elif job.repeatable:
         with _outcome(ctx, job):
             _fulfil(ctx, job)

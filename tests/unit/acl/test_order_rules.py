@@ -19,6 +19,7 @@ TABLE = {
     'orders:post': (member, legacy_create),
     'order:get': (projects_member, projects_any_role),
     'order:delete': (projects_member, projects_admin),
+    'order:approve': (projects_admin, projects_admin),
     'order:cancel': (projects_member, legacy_upload),
     'order:revoke': (projects_member, legacy_upload),
 }

@@ -66,6 +66,7 @@ def upgrade() -> None:
         sa.Column('renews', Id),
         sa.Column('renew_percent', sa.Integer),
         sa.Column('renew_key', sa.Boolean, nullable=False),
+        sa.Column('approved_by', Text),
     )
     op.create_index('ix_certificate_orders_authority_id', 'certificate_orders', ['authority_id'])
     op.create_table(
