@@ -110,7 +110,8 @@ def test_files_that_cannot_be_are_told_before_anything_is_asked(server, openstac
 
 def test_a_key_that_the_service_has_not_is_told(kept, openstack, tmp_path):
     kept.answers['GET', f'/v1/certificates/{ID}'] = 200, {
-        'certificate_id': ID, 'secret_refs': {name: REFS[name] for name in ('certificate', 'intermediates')}}
+        'certificate_id': ID,
+        'secret_refs': {name: REFS[name] for name in ('certificate', 'intermediates')}}
     with pytest.raises(CommandError, match='no private key of this certificate'):
         openstack(SaveCertificate, ID, *options(tmp_path))
     assert list(tmp_path.iterdir()) == []
