@@ -179,3 +179,11 @@ def test_a_certificate_request_may_have_to_be_approved_too(server, plugin):
     answer = plugin.issue(placed)
     assert answer.sentence == enrollment.WAITS
     assert_fits(plugin.poll(pending(placed, answer)), placed, server.root)
+
+
+def test_a_certificate_that_was_made_between_two_questions_is_found(server, plugin):
+    placed = order()
+    issued = plugin.issue(placed)
+    server.go_wrong('body', path='certificate/search', status=200,
+                    body={'certificates': [], 'more_results': False})
+    assert plugin.issue(placed) == issued
