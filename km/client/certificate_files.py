@@ -19,7 +19,7 @@ _FILES = {'certificate_file': ('certificate', 'certificate', 0o666),
 
 
 class SaveCertificate(command.Command):
-    """Write a certificate, its chain and its private key to files, in PEM
+    """Write a certificate, its chain and its private key to files, in PEM.
 
     Only its owner may read the file of the key. A key that is kept with a passphrase stays encrypted.
     """

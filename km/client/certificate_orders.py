@@ -23,7 +23,7 @@ _NAMES = {'dns': 'DNS', 'ip': 'IP', 'email': 'email', 'uri': 'URI'}
 
 
 class IssueCertificate(command.ShowOne):
-    """Order a certificate, and a new private key for it unless the key is there already
+    """Order a certificate, and a new private key for it unless the key is there already.
 
     The service keeps both in a container. It makes the key; or has it, in a container
     (--key-container); or never sees it, if the request is made elsewhere (--csr).
@@ -99,7 +99,7 @@ def shown_order(service: CertificateService, order_id: str, asked: Namespace) ->
     """
     if asked.wait:
         return _row(service, order_id, service.settled(order_id, seconds=asked.timeout))
-    return _row(service, order_id, service.get(f'/orders/{order_id}'))
+    return _row(service, order_id, service.placed(order_id))
 
 
 def _add_names(parser: ArgumentParser) -> None:

@@ -73,11 +73,11 @@ class CertificateService(Service):
     def settled(self, order_id: str, *, seconds: int) -> dict:
         """An order once it is not pending any more, asked for again and again.
 
-        :raises CommandError: it failed, or is pending still when the time is over; or as ``get`` says.
-            Each sentence names the order.
+        :raises CommandError: it failed, or is pending still when the time is over; or as ``placed``
+            says. Each sentence names the order.
         """
         ends, pause = time.monotonic() + seconds, _FIRST_PAUSE
-        while (order := self._order(order_id))['status'] == _PENDING:
+        while (order := self.placed(order_id))['status'] == _PENDING:
             left = ends - time.monotonic()
             if left <= 0:
                 raise CommandError(f'Order {order_id} is pending still after {seconds} seconds: '
@@ -89,7 +89,11 @@ class CertificateService(Service):
                                f'({order["error_status_code"]})')
         return order
 
-    def _order(self, order_id: str) -> dict:
+    def placed(self, order_id: str) -> dict:
+        """An order that this command has placed.
+
+        :raises CommandError: as ``get`` says, and which order it is: nobody knows that yet.
+        """
         try:
             return self.get(f'/orders/{order_id}')
         except (CommandError, ClientException) as error:

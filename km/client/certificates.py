@@ -86,7 +86,7 @@ class RenewCertificate(command.ShowOne):
 
 
 class RevokeCertificate(command.ShowOne):
-    """Have a certificate revoked by its CA
+    """Have a certificate revoked by its CA.
 
     Its status is REVOKING until its CA has done so, which is asked again and again.
     """

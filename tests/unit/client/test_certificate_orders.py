@@ -120,10 +120,11 @@ def test_who_waits_waits_no_longer_than_was_said(orders, openstack):
         openstack(IssueCertificate, 'a.example', '--wait', '--timeout', '0')
 
 
-def test_who_waits_is_told_of_which_order_when_the_service_fails(orders, openstack):
-    orders.answers['GET', PATH] = [(200, PENDING), (503, {'title': 'Unavailable', 'description': 'No.'})]
+@pytest.mark.parametrize(('before', 'options'), [([], ()), ([(200, PENDING)], ('--wait',))])
+def test_the_order_is_told_when_the_service_fails_after_it(orders, openstack, before, options):
+    orders.answers['GET', PATH] = [*before, (503, {'title': 'Unavailable', 'description': 'No.'})]
     with pytest.raises(CommandError, match=rf'{ID} was placed, and .*: No\. \(HTTP 503\)'):
-        openstack(IssueCertificate, 'a.example', '--wait')
+        openstack(IssueCertificate, 'a.example', *options)
 
 
 def test_an_order_that_is_not_taken_is_told(server, openstack):
