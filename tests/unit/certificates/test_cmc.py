@@ -7,11 +7,12 @@ import hashlib
 import pytest
 from asn1crypto import cms, core
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from km.certificates import cmc
+from km.certificates import cmc, requests
 from km.errors import Invalid
 
 TRANSACTION, NONCE, IDENTIFICATION = (f'1.3.6.1.5.5.7.7.{last}' for last in (5, 6, 2))
@@ -78,12 +79,16 @@ def test_a_message_that_openssl_signs_has_its_request(openssl, message, kind, di
     assert cmc.read_full(pem) == cmc.read_full(encoded(pem.encode())) == request
 
 
-def test_a_message_signed_with_ed25519_is_read(openssl):
-    request, digest = openssl.request(kind='ed25519'), 'sha512'  # OpenSSL 3.0 signs no CMS with it
-    key = load_pem_private_key(openssl.key('ed25519').read_bytes(), None)
+@pytest.mark.parametrize(('kind', 'algorithm'), [
+    (ed25519.Ed25519PrivateKey, 'ed25519'), (mldsa.MLDSA65PrivateKey, '2.16.840.1.101.3.4.3.18')])
+def test_a_message_signed_as_openssl_3_0_cannot_is_read(kind, algorithm):
+    key, digest = kind.generate(), 'sha512'
+    request = requests.make(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+                            passphrase=None, subject_dn='cn=a.example', names=[])
     attributes = cms.CMSAttributes([
         {'type': 'content_type', 'values': [cmc.PKI_DATA]},
         {'type': 'message_digest', 'values': [hashlib.sha512(pki_data(request)).digest()]}])
+    signature = key.sign(attributes.dump())
     signed = cms.SignedData({
         'version': 'v3', 'digest_algorithms': [{'algorithm': digest}],
         'encap_content_info': {'content_type': cmc.PKI_DATA, 'content': pki_data(request)},
@@ -91,10 +96,10 @@ def test_a_message_signed_with_ed25519_is_read(openssl):
             'version': 'v3', 'sid': cms.SignerIdentifier({'subject_key_identifier': (
                 x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest)}),
             'digest_algorithm': {'algorithm': digest}, 'signed_attrs': attributes,
-            'signature_algorithm': {'algorithm': 'ed25519'}, 'signature': key.sign(attributes.dump())}]})
+            'signature_algorithm': {'algorithm': algorithm}, 'signature': signature}]})
     info = cms.ContentInfo({'content_type': 'signed_data', 'content': signed})
     assert cmc.read_full(encoded(info.dump())) == request
-    altered = info.dump().replace(key.sign(attributes.dump()), key.sign(b'else'))
+    altered = info.dump().replace(signature, key.sign(b'else'))
     assert refused(altered, 'signature')
 
 
