@@ -2,6 +2,8 @@
 """The Local CA as km asks it: who gets what, and what it says of itself."""
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import mldsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from km.interfaces import NotSupported, Rejected, Unavailable
 from km.plugins.certificate_authority.local_ca import linting
@@ -52,6 +54,18 @@ def test_what_a_linter_minds_is_not_signed(opens, monkeypatch):
     with pytest.raises(Rejected, match='RFC 5280'):
         opens(lint=True).issue(order)
     assert opens(lint=False).issue(order).certificate
+
+
+def test_a_post_quantum_key_has_a_certificate_if_its_profile_says_so(folder, opens):
+    (folder / 'profiles.toml').write_text('[server]\nkey_types = ["ml-dsa-65"]\n')
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(
+        x509.SubjectAlternativeName([x509.DNSName('a.example.org')]), critical=False).sign(
+        mldsa.MLDSA65PrivateKey.generate(), None).public_bytes(Encoding.DER)
+    with pytest.raises(Rejected):
+        opens().issue(an_order(csr=csr))
+    issued = opens(profiles=str(folder / 'profiles.toml'), lint=True).issue(an_order(csr=csr))
+    assert isinstance(loaded(issued.certificate).public_key(), mldsa.MLDSA65PublicKey)
+    loaded(issued.certificate).verify_directly_issued_by(loaded(issued.chain[0]))
 
 
 def test_check_signs_with_every_key_and_says_for_how_long(ca, opens):
