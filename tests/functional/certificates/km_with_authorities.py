@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A km that orders certificates, in each of its deployments, and how tests order of it over HTTP."""
+import configparser
 import contextlib
 import functools
 import time
+from types import SimpleNamespace
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -11,9 +13,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.functional import km_server, split_server
+from km.cmd import api
+from tests.functional import km_server, open_km, split_server
 from tests.functional.km_server import ends_cleanly
 from tests.functional.other_stores import TokenKm
+from tests.functional.servers import HOST, http_answers, reserved_port, wait_until
 from tests.functional.softhsm import softhsm
 
 #: The headers of who knows of ``/v1/certificates``.
@@ -146,3 +150,59 @@ def assert_belong_together(found):
 
 def _spki(key):
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@contextlib.contextmanager
+def of_each_kind(folder, postgresql, *, token, bind, pebble, ejbca):
+    """A km that believes everybody and has three authorities: ``local``, a Local CA; ``acme``, which looks
+    into a name server; and ``ejbca``. Their keys are in a token, payloads are not. It sweeps once.
+    """
+    connection = postgresql.create_database('order_kills_authorities')
+    (folder / 'proofs').mkdir(mode=0o700)
+    sections = local_ca(connection, key_store='hsm') | {
+        'secret_store': {'enabled': 'soft, hsm', 'default': 'soft'},
+        'secret_store:hsm': {'plugin': 'pkcs11', **token.settings,
+                             'connection': postgresql.create_database('order_kills_hsm')},
+        'challenge_responder': {'enabled': 'zone'},
+        'challenge_responder:zone': {
+            'plugin': 'dns_01', 'path': folder / 'proofs', **_as_text(bind.options())},
+        'certificate_authority': {'enabled': 'local, acme, ejbca'},
+        'certificate_authority:acme': {
+            'plugin': 'acme', 'directory_url': pebble.directory_url, 'ca_file': pebble.ca_file,
+            'terms_of_service_agreed': True, 'key_store': 'hsm', 'responders': 'zone',
+            'poll_min_seconds': 0.1, 'connection': connection},
+        'certificate_authority:ejbca': {'plugin': 'ejbca', **_as_text(ejbca.options())}}
+    with open_km.believing_all(folder, postgresql, name='order_kills', first=[('hsm', 'init', 'hsm')],
+                               sections=sections) as km:
+        yield km
+
+
+@contextlib.contextmanager
+def another(km, folder):
+    """Run one more ``km-api`` on the databases of ``km``, which may be killed; give an ``OpenKm``."""
+    with reserved_port() as port:
+        url, log = f'http://{HOST}:{port}', folder / f'{port}.log'
+        conf = open_km.victims_conf(km, folder, bind_port=port)
+        _name_connections(conf)
+        with open_km.forked(api.main, log, '--config-file', conf) as process:
+            wait_until(lambda: http_answers(port, '/healthcheck'),
+                       SimpleNamespace(poll=lambda: process.exitcode), log)
+            yield open_km.OpenKm('another', url=url, conf=conf, log=log, process=process)
+
+
+def _name_connections(path):
+    """Have the server of databases know all connections of a km.conf as those of a victim."""
+    conf = configparser.ConfigParser(interpolation=None)
+    conf.read(path)
+    for section in conf.values():
+        if 'connection' in section and '?' not in section['connection']:
+            section['connection'] += f'?application_name={open_km.VICTIM}'
+    with path.open('w') as file:
+        conf.write(file)
+
+
+def _as_text(options):
+    """Options as a km.conf has them."""
+    texts = {list: ', '.join,
+             dict: lambda value: ', '.join(f'{name}:{one}' for name, one in value.items())}
+    return {name: texts.get(type(value), str)(value) for name, value in options.items()}
