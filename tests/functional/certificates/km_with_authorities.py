@@ -154,8 +154,8 @@ def _spki(key):
 
 @contextlib.contextmanager
 def of_each_kind(folder, postgresql, *, token, bind, pebble, ejbca):
-    """A km that believes everybody and has three authorities: ``local``, a Local CA; ``acme``, which looks
-    into a name server; and ``ejbca``. Their keys are in a token, payloads are not. It sweeps once.
+    """A km that believes everybody and has three authorities: ``local``, a Local CA; ``acme``, which
+    looks into a name server; and ``ejbca``. Their keys are in a token, payloads are not. It sweeps once.
     """
     connection = postgresql.create_database('order_kills_authorities')
     (folder / 'proofs').mkdir(mode=0o700)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A certificate is renewed while clients read it: at each moment its container is of one making."""
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.functional.certificates.km_with_authorities import (
+    V1_4,
+    assert_belong_together,
+    certificate_of,
+    contents,
+    ended,
+    issued,
+    local_ca,
+    path_of,
+)
+from tests.functional.open_km import believing_all
+
+PROJECT = 'alpha'
+READERS, RENEWALS = 3, 3
+#: How often each reader reads between two renewals, at least. The first of these may have begun before.
+READS = 3
+
+
+@pytest.fixture(scope='module')
+def km(tmp_path_factory, postgresql):
+    """Two processes, so that one reads while the other renews."""
+    folder = tmp_path_factory.mktemp('renewal')
+    with believing_all(folder, postgresql, name='renewal', api={'workers': 2}, sections=local_ca(
+            postgresql.create_database('renewal_ca'))) as running:
+        yield running
+        assert 'Traceback' not in running.log.read_text()
+
+
+class Reader:
+    """Reads a container and its payloads again and again, until it is told to stop."""
+
+    def __init__(self, km, container):
+        self._km, self._container, self._stop = km, container, False
+        self._read, self._changed = 0, threading.Condition()
+
+    def run(self):
+        """The serial numbers of what was read, each after insisting that it is whole."""
+        serials = []
+        try:
+            while not self._stop:
+                found = contents(self._km, self._container, who=PROJECT)
+                assert set(found) == {'certificate', 'intermediates', 'private_key'}
+                serials.append(assert_belong_together(found).serial_number)
+                self._count(1)
+        finally:
+            self._count(math.inf)  # nobody waits for one that has failed
+        return serials
+
+    def wait(self):
+        """Wait until it has read some more."""
+        with self._changed:
+            enough = self._read + READS
+            assert self._changed.wait_for(lambda: self._read >= enough, timeout=10)
+
+    def stop(self):
+        self._stop = True
+
+    def _count(self, more):
+        with self._changed:
+            self._read += more
+            self._changed.notify_all()
+
+
+@pytest.mark.parametrize('new_key', [True, False], ids=['with a new key', 'with the same key'])
+def test_readers_of_a_container_never_see_parts_of_two_certificates(km, new_key):
+    order = issued(km, who=PROJECT, request_type='new-key', subject_dn='cn=www.example.org',
+                   renewal={'new_key': new_key})
+    container = order['container_ref']
+    readers = [Reader(km, container) for _ in range(READERS)]
+    with ThreadPoolExecutor(READERS) as threads:
+        answers = [threads.submit(reader.run) for reader in readers]
+        try:
+            made = [certificate_of(km, order, who=PROJECT)]
+            for _ in range(RENEWALS):
+                for reader in readers:
+                    reader.wait()
+                made.append(renewed(km, made[-1]))
+            for reader in readers:
+                reader.wait()
+        finally:
+            for reader in readers:
+                reader.stop()
+    serials = [int(one['serial'], 16) for one in made]
+    for answer in answers:
+        seen = answer.result()
+        assert set(seen) <= set(serials)
+        assert seen == sorted(seen, key=serials.index)  # never a former one again
+        assert seen[-1] == serials[-1]
+    assert {one['container_ref'] for one in made} == {container}
+    assert [one['version'] for one in made] == [1, 2, 3, 4]
+    assert len(keys_of(km, made)) == (RENEWALS + 1 if new_key else 1)
+
+
+def renewed(km, certificate):
+    """What comes of renewing a certificate."""
+    answer = km.post(path_of(km, certificate['certificate_ref']) + '/renew', who=PROJECT, **V1_4)
+    assert answer.status_code == 202, answer.text
+    order = ended(km, path_of(km, answer.json()['order_ref']), who=PROJECT)
+    assert order['status'] == 'ACTIVE', order
+    return certificate_of(km, order, who=PROJECT)
+
+
+def keys_of(km, made):
+    """The public keys of certificates, former ones among them, which still can be read."""
+    payloads = [km.get(path_of(km, one['secret_refs']['certificate']) + '/payload', who=PROJECT,
+                       Accept='application/octet-stream').content for one in made]
+    return {x509.load_pem_x509_certificate(payload).public_key().public_bytes(
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for payload in payloads}
