@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(fault['status'], {
                     'error_code': fault['status'], 'error_message': fault.get('message', 'It failed.')})
             case 'page':
-                self._send(fault['status'], b'<html>This is somebody else.</html>')
+                self._send(fault['status'], fault.get('text', '<html>Not EJBCA.</html>').encode())
             case 'body':
                 self._send(fault['status'], fault['body'])
             case 'huge':

@@ -66,6 +66,14 @@ def test_the_authority_is_the_one_that_was_named_with_all_above_it(server, opene
     assert root == server.root
 
 
+def test_the_certificates_of_the_authority_may_be_in_any_order(server, opened):
+    plugin = opened()
+    told = plugin.authorities()
+    server.go_wrong('page', path='download', status=200,
+                    text=''.join(reversed(server.tell('chain/km+Sub+CA'))))
+    assert plugin.authorities() == told
+
+
 def test_a_profile_is_a_pair_of_names_of_ejbcas(server, opened):
     plugin = opened()
     placed = order(profile='people', csr=csr('Ann', names=[x509.RFC822Name('ann@a.test')]))
