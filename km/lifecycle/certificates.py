@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Row
 
 from km.certificates import certificates as x509
 from km.certificates.certificates import Description
+from km.db import acls, containers, orders, secrets, settings
 from km.db import certificates as rows
-from km.db import containers, orders, secrets, settings
 from km.db.failures import retried
+from km.db.models import SECRET
 from km.errors import NotFound, Rejected
 from km.interfaces import Issued, Reference, RenewalAdviser
 from km.lifecycle import certificate_requests, events, issuers, keys, stores
@@ -161,6 +162,7 @@ def _record(ctx: Context, job: Job, order: Row, described: Description, *,
                    version=before.version + 1 if before else 1)
         if before is not None:
             rows.change(connection, before.id, is_current=None, renewal=None, renew_at=None)
+            _let_in(ctx, connection, before, members)
         rows.insert(connection, **row)
         _tell(ctx, connection, row, before, made=[deposit.secret_id for deposit, _ in kept.values()])
     if row['renew_at']:
@@ -180,6 +182,21 @@ def _key(ctx: Context, connection: Connection, order: Row) -> dict[str, str]:
     gone = secrets.hold(connection, ids, project_id=ctx.identity.project_id, now=ctx.clock())
     return {name: secret_id for name, secret_id in wanted.items()
             if secret_id and secret_id not in gone}
+
+
+def _let_in(ctx: Context, connection: Connection, before: Row, members: Mapping[str, str]) -> None:
+    """Let whoever may read what is replaced read what replaces it, and nobody else: whom its owner let
+    in needs it from now on, and a key that was kept private stays so."""
+    former = {'certificate': before.certificate_id, 'intermediates': before.intermediates_id,
+              'private_key': before.private_key_id, 'private_key_passphrase': before.passphrase_id}
+    replaced = {former[name]: new for name, new in members.items() if former[name] not in (None, new)}
+    now = ctx.clock()
+    secrets.hold(connection, list(replaced), project_id=before.project_id, now=now)
+    for old, new in replaced.items():
+        row = secrets.get(connection, old, reader=None, now=now, whole=False)
+        if row is not None and row.acl_created:
+            acls.put(connection, SECRET, new, project_access=row.project_access,
+                     users=acls.users(connection, SECRET, old), now=now)
 
 
 def _contained(ctx: Context, connection: Connection, job: Job, before: Row | None,

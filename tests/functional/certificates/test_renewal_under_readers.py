@@ -101,6 +101,23 @@ def test_readers_of_a_container_never_see_parts_of_two_certificates(km, new_key)
     assert len(keys_of(km, made)) == (RENEWALS + 1 if new_key else 1)
 
 
+@pytest.mark.parametrize('new_key', [True, False], ids=['with a new key', 'with the same key'])
+def test_who_was_let_in_stays_so_and_a_private_key_stays_private(km, new_key):
+    order = issued(km, who=PROJECT, request_type='new-key', subject_dn='cn=www.example.org',
+                   renewal={'new_key': new_key})
+    certificate = certificate_of(km, order, who=PROJECT)
+    for ref in (order['container_ref'], *certificate['secret_refs'].values()):
+        told = km.put(f'{path_of(km, ref)}/acl', {
+            'read': {'users': ['balancer'], 'project-access': False}}, who=PROJECT)
+        assert told.status_code == 200, told.text
+    for one in (certificate, renewed(km, certificate)):
+        assert_belong_together(contents(km, order['container_ref'], who='balancer'))
+        for ref in one['secret_refs'].values():
+            answer = km.get(f'{path_of(km, ref)}/payload', who=PROJECT, X_User_Id='colleague',
+                            X_Roles='member')
+            assert answer.status_code == 403, ref
+
+
 def renewed(km, certificate):
     """What comes of renewing a certificate."""
     answer = km.post(path_of(km, certificate['certificate_ref']) + '/renew', who=PROJECT, **V1_4)
