@@ -168,7 +168,8 @@ class Deployment(_House):
             {'': Microversions(VersionList(links)), '/healthcheck': Healthcheck(None, conf),
              '/readiness': Readiness(self.health),
              '/openapi.json': Description(conf.api.host_href)},
-            open_below={'pki': Publication(self.worker, clock=self.clock)},
+            open_below={'pki': Publication(
+                self.worker, clock=self.clock, fresh_seconds=conf.api.publication_seconds)},
             guarded=app, counted=RequestBodySizeLimiter(app, conf),
             max_body_bytes=conf.oslo_middleware.max_request_body_size))
         if conf.cors.allowed_origin:

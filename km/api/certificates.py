@@ -63,7 +63,7 @@ class Certificates(HouseResource):
     @verb(query={**query.PAGING,
                  'container_id': {'type': 'string', 'description': 'Of the container of that id, with '
                                                                    'its former versions.'},
-                 'expires_before': {'type': 'string', 'description': 'An ISO 8601 time.'}},
+                 'expires_before': {'type': 'string', 'format': 'date-time'}},
           answers={200: schemas.page('certificates', SHOWN)}, fails=(404,))
     def get(self) -> Response:
         """A page of the project's certificates, those in use; the first to end comes first."""

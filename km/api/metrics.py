@@ -189,4 +189,6 @@ def _route(environ: dict[str, Any]) -> str:
     if rule:
         return f'/v1/{rule.path}'
     path = environ.get('PATH_INFO', '')
+    if path.startswith('/pki/'):
+        return '/pki'
     return path if path in _OPEN_PATHS else 'other'

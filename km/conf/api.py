@@ -56,4 +56,8 @@ OPTIONS = (
         'noauth_for_everyone', default=False,
         help='With auth_strategy = noauth km answers on the loopback interface only. Set this to '
              'let anyone who reaches the port read and destroy every secret.'),
+    cfg.IntOpt(
+        'publication_seconds', default=60, min=0,
+        help='How long a CRL or an OCSP answer below /pki is told again from memory, though never after '
+             'its end. A revocation may stay unseen for so long.'),
 )

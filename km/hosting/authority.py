@@ -65,6 +65,7 @@ class HostedAuthority(Guest):
 
     what = 'certificate authority'
     guest: CertificateAuthority
+    leaves = ('make_subordinate',)
     #: Whether somebody else than who places an order must approve it before anything is asked here.
     needs_approval: bool = False
     #: The newest complete CRL of each issuer, as of the last sweep here.
@@ -86,6 +87,10 @@ class HostedAuthority(Guest):
         'issuer_request': lambda answer: isinstance(answer, bytes),
         'install_issuer': is_text,
     }
+
+    def _undo(self, method: str, request: Any, answer: Any) -> None:
+        """Remove a subordinate that was made after its deadline: nobody was told of it."""
+        self._made('remove_subordinate', request.authority_id)
 
     def authorities(self) -> Sequence[Authority]:
         """Those that it issues as; the first is the usual one."""

@@ -354,6 +354,7 @@ class IssuerRotation(ABC):
 
         :returns: PKCS#10 (RFC 2986), DER.
         :raises NotFound: there is no such authority.
+        :raises NotSupported: nothing above it is elsewhere: see ``rotate_issuer``.
         :raises Unavailable: not now.
         """
 

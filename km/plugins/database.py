@@ -16,6 +16,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import (
+    ArgumentError,
     DBAPIError,
     DisconnectionError,
     IntegrityError,
@@ -43,10 +44,13 @@ class PluginDatabase:
         :raises sqlalchemy.exc.ArgumentError: ``url`` is no database URL.
         :raises Unavailable: the database does not answer.
         """
-        self.engine = sa.create_engine(
-            url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
-            max_overflow=0, pool_timeout=seconds, pool_recycle=_RECYCLE_SECONDS, pool_use_lifo=True,
-            skip_autocommit_rollback=True)
+        try:
+            self.engine = sa.create_engine(
+                url, isolation_level='AUTOCOMMIT', hide_parameters=True, pool_size=max_connections,
+                max_overflow=0, pool_timeout=seconds, pool_recycle=_RECYCLE_SECONDS,
+                pool_use_lifo=True, skip_autocommit_rollback=True)
+        except TypeError:  # a database in memory, which every connection would have its own of
+            raise ArgumentError('not a database that is kept') from None
         _keep_deadlines(self.engine, seconds)
         try:
             self.engine.connect().close()  # one attempt, before those that may be repeated

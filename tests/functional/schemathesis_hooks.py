@@ -17,6 +17,11 @@ schemathesis.openapi.format('ordering', strategies.lists(_KEYS, unique=True).map
 schemathesis.openapi.format('secret-ref', strategies.uuids(version=4).map(
     'http://127.0.0.1/v1/secrets/{}'.format))
 
+schemathesis.openapi.format('ca-ref', strategies.uuids(version=4).map(
+    'http://127.0.0.1/v1/cas/{}'.format))
+schemathesis.openapi.format('distinguished-name', strategies.from_regex(
+    r'CN=[A-Za-z0-9]{1,40}(,O=[A-Za-z]{1,40})?', fullmatch=True))
+
 
 @schemathesis.hook
 def filter_case(context, case):

@@ -108,8 +108,8 @@ def suites() -> dict[str, type]:
 def contract_suite(name: str, suite: type) -> Iterator[str]:
     """A suite and the fixtures that a subclass may write. Its tests are its own: there may be more."""
     yield f'class {name}'
-    body = ast.parse(textwrap.dedent(inspect.getsource(suite))).body[0].body
-    for fixture in body:
+    for fixture in [node for part in suite.__mro__[:-1]
+                    for node in ast.parse(textwrap.dedent(inspect.getsource(part))).body[0].body]:
         if isinstance(fixture, ast.FunctionDef) and any(
                 'fixture' in ast.unparse(decorator) for decorator in fixture.decorator_list):
             yield f'    fixture {fixture.name}'

@@ -124,7 +124,7 @@ def test_an_operator_may_let_km_make_keys_that_were_withdrawn(folder, order_type
 
 @pytest.mark.parametrize(('told', 'field'), [
     ({}, 'type'), ({'type': 'key'}, 'meta'), ({'type': 'Key', 'meta': AES}, 'type'),
-    ({'type': 'certificate', 'meta': {}}, 'type'), ({'type': 'key', 'meta': None}, 'meta'),
+    ({'type': 'certificates', 'meta': {}}, 'type'), ({'type': 'key', 'meta': None}, 'meta'),
     ({'type': 'key', 'meta': {'bit_length': 256}}, 'meta'),
     ({'type': 'key', 'meta': {'algorithm': 'aes'}}, 'meta'),
     ({'type': 'key', 'meta': {'algorithm': '', 'bit_length': 256}}, 'meta.algorithm'),

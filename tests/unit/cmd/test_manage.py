@@ -59,7 +59,7 @@ def test_a_sweep_can_be_had_at_once(manage_km, folder, clock, capsys):
     Client(house.application).secret(expiration='2021-01-01')
     house.close()
     assert manage_km('sweep') == 0
-    assert '1 expired, 0 ended, 0 failed, 0 orders tried.' in capsys.readouterr().out
+    assert '1 expired, 0 ended, 0 failed, 0 orders tried, ' in capsys.readouterr().out
 
 
 def test_orders_that_ended_long_ago_are_cleaned_and_what_they_made_stays(
