@@ -6,6 +6,8 @@ What a good one does is in ``tests/functional/certificates/test_challenge_respon
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -273,3 +275,10 @@ def test_an_option_that_cannot_work_is_named(opened, options, sentence):
 def test_a_server_without_an_address_is_told(opened):
     with pytest.raises(Unavailable, match=r'no-such\.invalid has no address'):
         opened(server='no-such.invalid').present(CHALLENGE)
+
+
+def test_a_name_is_a_name_whatever_is_loaded_after_it():
+    """oslo.messaging brings eventlet, which would bring a dnspython of its own."""
+    program = ('import km.plugins.challenge_responder.dns_01, oslo_messaging, dns.name, dns.tsig;'
+               'assert type(dns.tsig.HMAC_SHA256) is dns.name.Name')
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', program], check=True, timeout=60)
