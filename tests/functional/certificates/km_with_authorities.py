@@ -24,6 +24,8 @@ from tests.functional.softhsm import softhsm
 V1_4 = {'OpenStack_API_Version': 'key-manager 1.4'}
 #: What an authority of a project may give certificates for, in these tests.
 PERMITTED = 'DNS:{project}.example.org'
+#: How long km may take to say no.
+SOON = 3
 _SECONDS = 20
 
 
@@ -86,6 +88,31 @@ def append(conf, sections):
         for section, options in sections.items():
             file.write(f'\n[{section}]\n')
             file.writelines(f'{name} = {value}\n' for name, value in options.items())
+
+
+def private(tmp_path_factory, name):
+    """A new folder that nobody else can look into."""
+    folder = tmp_path_factory.mktemp(name)
+    folder.chmod(0o700)
+    return folder
+
+
+def running(deployment):
+    """Give the km of a deployment; in the end it stops in order, and its log has kept every secret."""
+    with deployment as km:
+        yield km
+        km.close()
+        assert ends_cleanly(km.process), km.log_tail()
+    assert not km.leaks()
+    assert 'Traceback' not in km.log.read_text(errors='replace')
+
+
+def ordered(km, *, who='alpha-member', **meta):
+    """The answer to who orders a certificate, which comes soon."""
+    began = time.monotonic()
+    answer = km.post('/v1/orders', {'type': 'certificate', 'meta': meta}, who=who)
+    assert time.monotonic() - began < SOON
+    return answer
 
 
 def placed(km, *, who='alpha-member', **meta):

@@ -8,15 +8,12 @@ import sqlalchemy as sa
 
 from tests.functional.aftermath import an_hour_later
 from tests.functional.certificates import km_with_authorities
+from tests.functional.certificates.certificate_life import NEW, assert_life_of_a_certificate
 from tests.functional.certificates.km_with_authorities import (
     assert_belong_together,
     contents,
     ended,
     placed,
-)
-from tests.functional.certificates.test_orders_through_km import (
-    NEW,
-    assert_life_of_a_certificate,
     private,
     running,
 )
