@@ -279,6 +279,6 @@ def test_a_server_without_an_address_is_told(opened):
 
 def test_a_name_is_a_name_whatever_is_loaded_after_it():
     """oslo.messaging brings eventlet, which would bring a dnspython of its own."""
-    program = ('import km.plugins.challenge_responder.dns_01, oslo_messaging, dns.name, dns.tsig;'
-               'assert type(dns.tsig.HMAC_SHA256) is dns.name.Name')
+    program = ('import sys, km.plugins.challenge_responder.dns_01; before = sys.modules["dns.name"];'
+               'import oslo_messaging; assert sys.modules["dns.name"] is before')
     subprocess.run([sys.executable, '-W', 'ignore', '-c', program], check=True, timeout=60)
