@@ -17,10 +17,12 @@ test: $(VENV)/.test
 
 # The two halves of the tests take about as long as each other, and most of it is waiting.
 test-house:
-	$(VENV)/bin/pytest tests/unit tests/contract tests/laws tests/functional/stores
+	$(VENV)/bin/pytest tests/unit tests/contract tests/laws tests/functional/stores \
+	    tests/functional/certificates
 
 test-whole:
-	$(VENV)/bin/pytest tests/functional --ignore tests/functional/stores
+	$(VENV)/bin/pytest tests/functional --ignore tests/functional/stores \
+	    --ignore tests/functional/certificates
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
