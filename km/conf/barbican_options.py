@@ -39,7 +39,7 @@ COPIED_SECTIONS = ('keystone_authtoken', 'oslo_messaging_', 'audit_middleware_no
 COPIED = (('DEFAULT', 'transport_url'), ('DEFAULT', 'rpc_response_timeout'),
           ('DEFAULT', 'control_exchange'))
 
-_HISTORIC = 'certificate authorities come with a later km, with sections of their own.'
+_HISTORIC = 'certificate authorities are sections of their own: [certificate_authority] enabled.'
 _PLUGINS = 'km finds plugins in the entry point groups km.*.v1.'
 _SEVERAL = 'stores_lookup_suffix was in force in its place.'
 _SWEEP = 'km retries by what is in its database; see [orders] retry_seconds.'

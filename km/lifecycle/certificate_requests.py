@@ -102,7 +102,7 @@ def _stored(ctx: Context, secret_id: str) -> bytes:
     if row is None or row.reference is None:
         raise Rejected('The key of the order is not there any more.')
     try:
-        return payloads.payload(ctx, secret_id=secret_id, project_id=row.project_id, store=row.store,
+        return payloads.retrieved(ctx, secret_id=secret_id, project_id=row.project_id, store=row.store,
                                 reference=row.reference)
     except (NotFound, CannotOpen):
         raise Rejected('The key of the order cannot be read.') from None

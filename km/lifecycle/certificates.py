@@ -85,7 +85,7 @@ def content(ctx: Context, certificate: Row) -> bytes:
         row = secrets.state(connection, certificate.certificate_id)
     if row is None or row.reference is None:
         raise NotFound('The secret with the certificate is not there any more.')
-    return x509.from_pem(payloads.payload(
+    return x509.from_pem(payloads.retrieved(
         ctx, secret_id=row.id, project_id=row.project_id, store=row.store,
         reference=row.reference))[0]
 

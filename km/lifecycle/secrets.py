@@ -170,7 +170,18 @@ def undo(deposit: Deposit, reference: Reference) -> None:
 @task('secret:decrypt', reread=('project_id', 'store', 'reference'))
 def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
             reference: str) -> bytes:
-    """Read a payload from its store.
+    """Read a payload from its store, for somebody; see ``retrieved``."""
+    found = retrieved(ctx, secret_id=secret_id, project_id=project_id, store=store,
+                      reference=reference)
+    if events.wanted(ctx, 'secret.read'):
+        with ctx.transaction() as connection:  # nobody reads what others cannot hear of
+            events.add(ctx, connection, 'secret.read', project_id=project_id, resource_type=SECRET,
+                       resource_id=secret_id)
+    return found
+
+
+def retrieved(ctx: Context, *, secret_id: str, project_id: str, store: str, reference: str) -> bytes:
+    """A payload, for km itself.
 
     :param store: name of the store, from the row.
     :param reference: the store's own reference as JSON, from the row.
@@ -180,9 +191,8 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
     """
     while True:
         try:
-            found = stores.enabled(ctx, store).retrieve(StoredSecret(
+            return stores.enabled(ctx, store).retrieve(StoredSecret(
                 secret_id=secret_id, project_id=project_id, reference=json.loads(reference)))
-            break
         except NotFound:
             with ctx.statement() as connection:
                 row = secrets.state(connection, secret_id)
@@ -191,11 +201,6 @@ def payload(ctx: Context, *, secret_id: str, project_id: str, store: str,
             if (row.store, row.reference) == (store, reference):
                 raise CannotOpen(f'Secret {secret_id} is missing from store {store}.') from None
             store, reference = row.store, row.reference  # it has moved meanwhile
-    if events.wanted(ctx, 'secret.read'):
-        with ctx.transaction() as connection:  # nobody reads what others cannot hear of
-            events.add(ctx, connection, 'secret.read', project_id=project_id, resource_type=SECRET,
-                       resource_id=secret_id)
-    return found
 
 
 @task('secret:delete')
