@@ -5,7 +5,10 @@ import subprocess
 from functools import partial
 
 from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from tests.functional.certificates.km_with_authorities import (
     V1_4,
@@ -102,3 +105,16 @@ def published(km, url, content_type):
     answer = km.get(url, who=None)
     assert (answer.status_code, answer.headers['Content-Type']) == (200, content_type), answer.text
     return answer.content
+
+
+def requested(*names, key=None, subject=NAME, extensions=()):
+    """A request, PKCS#10, DER."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+    if names:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(
+        Encoding.DER)

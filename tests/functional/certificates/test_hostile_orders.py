@@ -8,32 +8,31 @@ import pytest
 from asn1crypto import csr as asn1_csr
 from asn1crypto import keys as asn1_keys
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from tests.functional.assertions import assert_refused
-from tests.functional.certificates.certificate_life import NAME
-from tests.functional.certificates.km_with_authorities import SOON, ended, ordered, path_of
+from tests.functional.certificates.certificate_life import NAME, NEW, requested, urls
+from tests.functional.certificates.km_with_authorities import (
+    SOON,
+    V1_4,
+    certificate_of,
+    contents,
+    ended,
+    issued,
+    ordered,
+    path_of,
+)
 
 
 @pytest.fixture(scope='module')
 def km(km_in_a_token):
     return km_in_a_token
-
-
-def requested(*names, key=None, subject=NAME, extensions=()):
-    """A request, PKCS#10, DER."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-    if names:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-    for extension in extensions:
-        builder = builder.add_extension(extension, critical=True)
-    return builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(
-        Encoding.DER)
 
 
 def with_rsa(modulus=None, exponent=None):
@@ -103,3 +102,101 @@ def test_hostile_names_end_an_order_soon(km, names):
     assert (order['status'], order['error_status_code']) == ('ERROR', '400'), order
     assert order['error_reason'].startswith('Problem with data in certificate request - Reason: ')
     return None
+
+
+KEYS = {
+    'no key': (lambda: secrets.token_bytes(100), 'cannot be read'),
+    'one whose passphrase nobody said': (lambda: pkcs8(
+        ec.generate_private_key(ec.SECP256R1()), BestAvailableEncryption(b'unmistakable')),
+        'cannot be read'),
+    'one that does not sign': (lambda: pkcs8(x25519.X25519PrivateKey.generate()), 'signs no requests'),
+    'one on a curve that nobody takes': (
+        lambda: pkcs8(ec.generate_private_key(ec.SECP256K1())), 'curve'),
+    'RSA of 1024 bits': (lambda: pkcs8(rsa.generate_private_key(65537, 1024)), '1024 bits'),
+    'RSA with an exponent of 3': (lambda: pkcs8(rsa.generate_private_key(3, 2048)), 'exponent'),
+}
+
+
+def pkcs8(key, encryption=None):
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption())
+
+
+@pytest.mark.parametrize('name', KEYS)
+def test_a_stored_key_that_is_none_to_certify_ends_an_order_soon(km, name):
+    key, said = KEYS[name]
+    answer = ordered(km, request_type='stored-key', subject_dn=f'cn={NAME}',
+                     container_ref=a_container(km, key()))
+    order = ended(km, path_of(km, answer.json()['order_ref']))
+    assert (order['status'], order['error_status_code']) == ('ERROR', '400'), order
+    assert said in order['error_reason']
+
+
+def test_the_stored_key_of_another_project_is_refused(km):
+    ref = a_container(km, pkcs8(ec.generate_private_key(ec.SECP256R1())))
+    assert_refused(ordered(km, who='beta-member', request_type='stored-key', subject_dn=f'cn={NAME}',
+                           container_ref=ref), 403)
+
+
+def a_container(km, key):
+    """The reference of a container with a private key."""
+    ref = km.url + km.secret(key, secret_type='private')
+    return km.post('/v1/containers', {'type': 'generic', 'secret_refs': [
+        {'name': 'private_key', 'secret_ref': ref}]}).json()['container_ref']
+
+
+@pytest.fixture(scope='module')
+def certificate(km):
+    """How a certificate is shown, and where its CRL and OCSP are."""
+    order = issued(km, **NEW)
+    crl, _, ocsp = urls(x509.load_pem_x509_certificate(
+        contents(km, order['container_ref'])['certificate']))
+    return certificate_of(km, order), crl, ocsp
+
+
+@pytest.mark.parametrize(('body', 'status'), [
+    ({'reason': 'boredom'}, 400), ({'reason': 1}, 400), ({'reason': 'removeFromCRL'}, 409),
+    ({'invalidity_date': 'yesterday'}, 400), ({'invalidity_date': '9999-12-31T23:59:59-12:00'}, 400),
+    ({'serial': '1'}, 400), ([], 400), ('x', 400), ({'reason': 'x' * 10_000}, 400)],
+    ids=lambda told: str(told)[:40])
+def test_a_revocation_that_makes_no_sense_revokes_nothing(km, certificate, body, status):
+    path = path_of(km, certificate[0]['certificate_ref'])
+    assert_refused(km.post(f'{path}/revoke', body, **V1_4), status)
+    assert km.get(path, **V1_4).json()['status'] == 'ISSUED'
+
+
+def test_nobody_else_sees_renews_or_revokes_a_certificate(km, certificate):
+    path = path_of(km, certificate[0]['certificate_ref'])
+    for who in ('beta-member', 'beta-admin'):
+        assert_refused(km.get(path, who=who, **V1_4), 404)
+        assert_refused(km.post(f'{path}/renew', who=who, **V1_4), 404)
+        assert_refused(km.post(f'{path}/revoke', {}, who=who, **V1_4), 404)
+    for what in ('renew', 'revoke'):
+        assert_refused(km.post(f'{path}/{what}', {}, who='alpha-reader', **V1_4), 403)
+        assert km.post(f'{path}/{what}', {}, who=None, **V1_4).status_code == 401
+    assert km.get(path, **V1_4).json()['status'] == 'ISSUED'
+
+
+@pytest.mark.parametrize(('method', 'path', 'status'), [
+    ('GET', '', 404), ('GET', '/local', 404), ('GET', '/nobody/x.crl', 404),
+    ('GET', '/local/x.crl', 404), ('GET', '/local/%00.crl', 404), ('GET', '/local/%2e%2e/km.conf', 404),
+    ('GET', f'/local/{"a" * 400}.crl', 404), ('POST', '/local/x.crl', 405),
+    ('GET', '/local/x/ocsp', 405), ('GET', '/local/x/ocsp/!!!', 400),
+    ('GET', '/local/x/ocsp/AAAA', 404)], ids=lambda told: str(told)[:40])
+def test_strangers_are_told_of_nothing_else(km, method, path, status):
+    assert_refused(km.ask(method, f'/pki{path}', who=None), status)
+
+
+def test_strangers_who_ask_nonsense_are_told_so(km, certificate):
+    _, crl, ocsp = certificate
+
+    def ask(body, content_type='application/ocsp-request'):
+        return km.ask('POST', ocsp, who=None, body=body, Content_Type=content_type)
+
+    answer = ask(b'nonsense')
+    assert (answer.status_code, answer.content) == (200, b'0\x03\n\x01\x01')  # malformedRequest
+    assert_refused(ask(b'x' * 20_000), 413)
+    assert_refused(ask(b''), 400)
+    assert_refused(ask(b'x', 'text/plain'), 415)
+    first = km.get(crl, who=None)
+    again = km.get(crl, who=None, If_None_Match=first.headers['ETag'])
+    assert (again.status_code, again.content) == (304, b'')

@@ -5,16 +5,22 @@ from functools import partial
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.functional.assertions import assert_refused
 from tests.functional.certificates import km_with_authorities
 from tests.functional.certificates.certificate_life import (
     NAME,
+    NEW,
     assert_life_of_a_certificate,
+    published,
+    requested,
     run_openssl,
+    urls,
     write_chain,
 )
 from tests.functional.certificates.km_with_authorities import (
+    V1_4,
     assert_belong_together,
     certificate_of,
     contents,
@@ -60,6 +66,27 @@ def test_a_certificate_by_a_key_in_a_token_lives_and_is_revoked(km, tmp_path):
 
 def test_a_certificate_lives_and_is_revoked_however_km_is_deployed(other, tmp_path):
     assert_life_of_a_certificate(other, tmp_path)
+
+
+def test_what_is_long_fits_into_postgresql(km):
+    assert_long_ones_fit(km)
+
+
+def test_what_is_long_fits_into_other_databases(other):
+    assert_long_ones_fit(other)
+
+
+def assert_long_ones_fit(km):
+    """Insist that a request of a hundred names, and a name of the longest, lead to a certificate."""
+    names = [NAME, *(f'{number}.{"x" * 63}.{"y" * 45}.example.org' for number in range(1, 100))]
+    request = base64.b64encode(requested(*names, key=rsa.generate_private_key(65537, 4096))).decode()
+    called = '\N{LOCK WITH INK PEN}' * 255
+    order = issued(km, request_type='simple-cmc', request_data=request, name=called)
+    certificate = x509.load_pem_x509_certificate(contents(km, order['container_ref'])['certificate'])
+    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert found.get_values_for_type(x509.DNSName) == names
+    assert order['meta']['name'] == called
+    assert certificate_of(km, order)['names'] == []  # there are more than it tells of
 
 
 def test_a_key_that_a_client_keeps_is_certified(km, openssl, tmp_path):
@@ -126,9 +153,15 @@ def der(tag, content):
 @pytest.fixture(scope='module')
 def ours(km):
     """The path of an authority of the project alpha."""
-    root = km.get('/v1/cas').json()['cas'][0]
-    made = km.post('/v1/cas', {'name': 'ours', 'subject_dn': 'CN=Ours,O=Alpha', 'parent_ca_ref': root},
-                   who='alpha-admin')
+    return subordinate(km, 'Ours')
+
+
+def subordinate(km, called):
+    """The path of a new authority of the project alpha."""
+    root = next(ref for ref in km.get('/v1/cas').json()['cas']
+                if km.get(ref).json()['plugin_ca_id'] == 'issuing')
+    made = km.post('/v1/cas', {'name': called, 'subject_dn': f'CN={called},O=Alpha',
+                               'parent_ca_ref': root}, who='alpha-admin')
     assert made.status_code == 201, made.text
     return path_of(km, made.json()['ca_ref'])
 
@@ -156,6 +189,55 @@ def test_an_authority_of_a_project_gives_nothing_outside_its_constraints(km, our
         assert (order['status'], order['error_status_code']) == ('ERROR', '400'), order
         assert order['error_reason'].startswith('Problem with data in certificate request - Reason: ')
         assert name in order['error_reason']
+
+
+def test_what_was_on_hold_is_good_again_and_a_former_version_is_revoked_alone(km, openssl, tmp_path):
+    order = issued(km, **NEW, renewal={})
+    former = certificate_of(km, order)
+    found = contents(km, order['container_ref'])
+    write_chain(km, former, found, tmp_path)
+    _, _, ocsp = urls(assert_belong_together(found))
+
+    def status(name):
+        told = openssl('ocsp', '-issuer', 'above.pem', '-cert', name, '-CAfile', 'root.pem',
+                       '-url', ocsp)
+        return told.partition(f'{name}: ')[2].split()[0]
+
+    def revoke(certificate, reason):
+        answer = km.post(f'{path_of(km, certificate["certificate_ref"])}/revoke', {'reason': reason},
+                         **V1_4)
+        assert (answer.status_code, answer.json()) == (202, {'revoked': True}), answer.text
+
+    for reason, expected in (('certificateHold', 'revoked'), ('removeFromCRL', 'good')):
+        revoke(former, reason)
+        assert status('leaf.pem') == expected
+    renewal = km.post(f'{path_of(km, former["certificate_ref"])}/renew', **V1_4).json()['order_ref']
+    assert ended(km, path_of(km, renewal))['status'] == 'ACTIVE'
+    (tmp_path / 'new.pem').write_bytes(contents(km, order['container_ref'])['certificate'])
+    revoke(former, 'superseded')
+    assert (status('leaf.pem'), status('new.pem')) == ('revoked', 'good')
+
+
+def test_what_an_authority_of_a_project_revoked_is_published_even_when_it_is_deleted(
+        km, below, openssl, tmp_path):
+    ca = subordinate(km, 'Short-lived')
+    meta = {'request_type': 'new-key', 'subject_alt_names': [below], 'ca_id': ca.rpartition('/')[2]}
+    order = issued(km, **meta)
+    certificate, found = certificate_of(km, order), contents(km, order['container_ref'])
+    write_chain(km, certificate, found, tmp_path)
+    crl, issuer, _ = urls(assert_belong_together(found))
+    revoked = km.post(f'{path_of(km, order["order_ref"])}/revoke', {'reason': 'cessationOfOperation'},
+                      **V1_4)
+    assert (revoked.status_code, revoked.json()) == (202, {'revoked': True})
+    assert_refused(km.delete(ca), 403)  # a member is no admin
+    assert km.delete(ca, who='alpha-admin').status_code == 204
+    assert_refused(ordered(km, **meta), 400)
+    (tmp_path / 'list.crl').write_bytes(published(km, crl, 'application/pkix-crl'))
+    openssl('crl', '-inform', 'DER', '-in', 'list.crl', '-out', 'crl.pem')
+    told = openssl('verify', '-crl_check', '-CRLfile', 'crl.pem', '-CAfile', 'root.pem', '-untrusted',
+                   'above.pem', 'leaf.pem', fails=True)
+    assert 'certificate revoked' in told
+    assert published(km, issuer, 'application/pkix-cert')
 
 
 def test_an_authority_of_a_project_is_nobody_elses(km, ours, below):
