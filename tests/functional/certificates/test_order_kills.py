@@ -15,6 +15,7 @@ from oslo_utils import timeutils
 from tests.functional.aftermath import an_hour_later, dangling
 from tests.functional.certificates import km_with_authorities
 from tests.functional.certificates.bind_server import run_bind
+from tests.functional.certificates.ejbca_server import CA
 from tests.functional.certificates.ejbca_server import ejbca as run_ejbca
 from tests.functional.certificates.km_with_authorities import (
     V1_4,
@@ -131,16 +132,21 @@ def placed(asked, order, project):
 
 
 def goes_on(km, folder, project):
-    """Let an hour pass, and start km again; give the project's last order when nothing is left to do."""
+    """Start km again after an hour; give the project's last order when nothing is left to do."""
+    start_again(km, folder, lambda: all(
+        [one['status'] != 'PENDING' for one in orders(km, project)]
+        + [one['status'] != 'REVOKING' for one in certificates(km, project)]) and dangling(km) == [])
+    return orders(km, project)[-1]
+
+
+def start_again(km, folder, done):
+    """Let an hour pass, and start km again until something is done."""
     an_hour_later(km)
     with km.metadata.begin() as connection:
         connection.execute(sa.text('UPDATE certificates SET revoke_at = :past WHERE revoke_at > :past'),
                            {'past': timeutils.utcnow() - timedelta(hours=1)})
     with another(km, folder):
-        until(lambda: all(one['status'] != 'PENDING' for one in orders(km, project)))
-        until(lambda: all(one['status'] != 'REVOKING' for one in certificates(km, project)))
-        until(lambda: dangling(km) == [])
-    return orders(km, project)[-1]
+        until(done)
 
 
 def certificates(km, project):
@@ -181,6 +187,7 @@ def a_step(told, when, event, table, row=1, *, of='km'):
 
 LOCAL = [
     a_step('after the order was written', COMMITTED, 'INSERT', 'orders'),
+    a_step('before it was claimed', BEFORE, 'UPDATE', 'orders'),
     a_step('after it was claimed', COMMITTED, 'UPDATE', 'orders'),
     a_step('before its key was kept', BEFORE, 'INSERT', 'blobs'),
     a_step('after its key was kept', COMMITTED, 'INSERT', 'blobs'),
@@ -189,6 +196,7 @@ LOCAL = [
     a_step('before the authority was asked', COMMITTED, 'UPDATE', 'certificate_orders', 2),
     a_step('before the serial number was written', BEFORE, 'INSERT', 'certificates', of='authority'),
     a_step('after the serial number was written', COMMITTED, 'INSERT', 'certificates', of='authority'),
+    a_step('before the signature was written', BEFORE, 'UPDATE', 'certificates', of='authority'),
     a_step('after the signature was written', COMMITTED, 'UPDATE', 'certificates', of='authority'),
     a_step('after the intents were written', COMMITTED, 'INSERT', 'secrets', 3),
     a_step('between certificate and chain', BEFORE, 'INSERT', 'blobs', 3),
@@ -263,19 +271,28 @@ def killed_while_held(ejbca, victim, when, path, ask):
     ejbca.tell('release')
 
 
-RENEW = [
-    a_step('after the order was written', COMMITTED, 'INSERT', 'orders'),
-    a_step('after the signature was written', COMMITTED, 'UPDATE', 'certificates', of='authority'),
-    a_step('when the container was empty', DONE, 'DELETE', 'container_secrets'),
-    a_step('before the outcome was committed', DONE, 'INSERT', 'certificates'),
-    a_step('after the outcome was committed', COMMITTED, 'INSERT', 'certificates'),
-]
+def of_each(steps):
+    """Steps, each with the plugin it is taken with."""
+    return [pytest.param(plugin, *step.values, id=f'{plugin}, {step.id}') for plugin, step in steps]
 
 
-@pytest.mark.parametrize(('of', 'step'), RENEW)
+RENEW = of_each([
+    ('local', a_step('after the order was written', COMMITTED, 'INSERT', 'orders')),
+    ('local', a_step('after the signature was written', COMMITTED, 'UPDATE', 'certificates',
+                     of='authority')),
+    ('local', a_step('when the container was empty', DONE, 'DELETE', 'container_secrets')),
+    ('local', a_step('before the outcome was committed', DONE, 'INSERT', 'certificates')),
+    ('local', a_step('after the outcome was committed', COMMITTED, 'INSERT', 'certificates')),
+    ('acme', a_step('after the certificate was fetched', BEFORE, 'INSERT', 'secrets', 2)),
+    ('ejbca', a_step('after the certificate was fetched', BEFORE, 'INSERT', 'secrets', 2)),
+])
+
+
+@pytest.mark.parametrize(('plugin', 'of', 'step'), RENEW)
 def test_a_renewal_is_made_once_and_the_container_is_whole_all_the_time(
-        km, victim, stops, project, order, given, tmp_path, of, step):
-    assert placed(km, order['local'], project).status_code == 202
+        km, victim, stops, project, order, given, tmp_path, plugin, of, step):
+    assert placed(km, order[plugin], project).status_code == 202
+    until(lambda: certificates(km, project))
     former, = certificates(km, project)
     renew = f'{path_of(km, former["certificate_ref"])}/renew'
     killed_at(stops[of], victim.process, step, lambda: victim.post(renew, who=project, **V1_4))
@@ -288,7 +305,7 @@ def test_a_renewal_is_made_once_and_the_container_is_whole_all_the_time(
     assert len(all_of(km, project, 'containers')) == 1
     assert {one['secret_ref'] for one in all_of(km, project, 'secrets')} == {
         *former['secret_refs'].values(), *current['secret_refs'].values()}
-    assert given()['local'] == 2
+    assert given()[plugin] == 2
 
 
 @pytest.fixture
@@ -304,17 +321,16 @@ def revoked(authorities, pebble, ejbca):
             'ejbca': lambda _: [one['reason'] for one in ejbca.certificates] == ['SUPERSEDED']}
 
 
-REVOKE = [
+REVOKE = of_each([
     ('local', a_step('after it was asked for', COMMITTED, 'UPDATE', 'certificates')),
     ('local', a_step('after it was done', COMMITTED, 'UPDATE', 'certificates', of='authority')),
     ('local', a_step('before the outcome was written', BEFORE, 'UPDATE', 'certificates', 4)),
     ('acme', a_step('before the outcome was written', BEFORE, 'UPDATE', 'certificates', 4)),
     ('ejbca', a_step('before the outcome was written', BEFORE, 'UPDATE', 'certificates', 4)),
-]
+])
 
 
-@pytest.mark.parametrize(('plugin', 'of', 'step'), [
-    pytest.param(plugin, *step.values, id=f'{plugin}, {step.id}') for plugin, step in REVOKE])
+@pytest.mark.parametrize(('plugin', 'of', 'step'), REVOKE)
 def test_what_was_to_be_revoked_is(
         km, victim, stops, project, order, revoked, tmp_path, plugin, of, step, given):
     assert placed(km, order[plugin], project).status_code == 202
@@ -329,3 +345,24 @@ def test_what_was_to_be_revoked_is(
     assert [one['status'] for one in certificates(km, project)] == ['REVOKED']
     assert revoked[plugin](loaded)
     assert given()[plugin] == 1
+
+
+CANCEL = [
+    a_step('after it was asked for', COMMITTED, 'UPDATE', 'certificate_orders'),
+    a_step('before the outcome was written', DONE, 'UPDATE', 'orders', 3),
+]
+
+
+@pytest.mark.parametrize(('of', 'step'), CANCEL)
+def test_an_order_that_was_to_be_cancelled_ends_and_leaves_nothing(
+        km, victim, stops, project, order, given, ejbca, tmp_path, of, step):
+    ejbca.set(offline=CA)
+    path = path_of(km, placed(km, order['ejbca'], project).json()['order_ref'])
+    assert km.get(path, who=project).json()['status'] == 'PENDING'
+    killed_at(stops[of], victim.process, step,
+              lambda: victim.post(f'{path}/cancel', who=project, **V1_4))
+    start_again(km, tmp_path, lambda: orders(km, project)[0]['status'] != 'PENDING')
+    found = goes_on(km, tmp_path, project)  # the key that was made for it is taken for abandoned then
+    assert (found['status'], found['error_reason']) == ('ERROR', 'The order was cancelled.')
+    assert all_of(km, project, 'secrets') == all_of(km, project, 'containers') == []
+    assert given()['ejbca'] == 0
