@@ -21,7 +21,7 @@ from tests.functional.certificates.km_with_authorities import (
 from tests.functional.open_km import believing_all
 
 PROJECT = 'alpha'
-READERS, RENEWALS = 3, 3
+READERS, RENEWALS, CROWD = 3, 3, 12
 #: How often each reader reads between two renewals, at least. The first of these may have begun before.
 READS = 3
 
@@ -116,6 +116,28 @@ def test_who_was_let_in_stays_so_and_a_private_key_stays_private(km, new_key):
             answer = km.get(f'{path_of(km, ref)}/payload', who=PROJECT, X_User_Id='colleague',
                             X_Roles='member')
             assert answer.status_code == 403, ref
+
+
+def test_of_a_crowd_that_renews_or_revokes_each_one_thing_is_done_once(km):
+    order = issued(km, who=PROJECT, request_type='new-key', subject_dn='cn=www.example.org', renewal={})
+    first = certificate_of(km, order, who=PROJECT)
+    answers = at_once(km, first, 'renew')
+    made = {answer.json()['order_ref'] for answer in answers if answer.status_code == 202}
+    assert len(made) == 1
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert ended(km, path_of(km, made.pop()), who=PROJECT)['status'] == 'ACTIVE'
+    second = certificate_of(km, order, who=PROJECT)
+    assert (first['version'], second['version']) == (1, 2)
+    answers = at_once(km, second, 'revoke', {'reason': 'superseded'})
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * (CROWD - 1)
+    assert certificate_of(km, order, who=PROJECT)['status'] == 'REVOKED'
+
+
+def at_once(km, certificate, what, body=None):
+    """The answers to many who ask the same of a certificate."""
+    path = f'{path_of(km, certificate["certificate_ref"])}/{what}'
+    with ThreadPoolExecutor(CROWD) as threads:
+        return list(threads.map(lambda _: km.post(path, body, who=PROJECT, **V1_4), range(CROWD)))
 
 
 def renewed(km, certificate):
