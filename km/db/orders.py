@@ -41,7 +41,8 @@ _ENDED = sa.select(_columns.id, _columns.project_id).where(
         bindparam('page'))
 _CLAIM = ORDERS.update().where(_of_id, _columns.fence == bindparam('seen'), _open)
 _OUTCOME = ORDERS.update().where(_of_id, _columns.fence == bindparam('by'), _open)
-_HURRY = ORDERS.update().where(_of_id, _of_project, _at_authority)
+# Whoever has claimed it must not put it off again, knowing nothing of why it is to be looked at.
+_HURRY = ORDERS.update().where(_of_id, _of_project, _at_authority).values(fence=_columns.fence + 1)
 
 
 def get(connection: sa.Connection, order_id: str, *, project_id: str) -> sa.Row | None:
@@ -79,7 +80,8 @@ def still_claimed(connection: sa.Connection, order_id: str, *, fence: int, until
 
 def due_now(connection: sa.Connection, order_id: str, *, project_id: str, now: datetime,
             deleting: bool) -> bool:
-    """Have a pending order of a certificate looked at again at once; False if there is none.
+    """Have a pending order of a certificate looked at anew at once, whoever is at it; False if there is
+    none.
 
     :param deleting: whether it shall not exist for clients any more.
     """
@@ -90,12 +92,14 @@ def due_now(connection: sa.Connection, order_id: str, *, project_id: str, now: d
 
 def give_up_certificates(connection: sa.Connection, project_id: str, *, now: datetime) -> None:
     """Have a project's pending orders of certificates given up and removed. Needs a transaction."""
-    pending = sa.select(_columns.id).where(_of_project, _at_authority)
     values = {'project': project_id}
+    connection.execute(ORDERS.update().where(_of_project, _at_authority).values(
+        fence=_columns.fence + 1), {**values, 'status': DELETING, 'lease_until': now})
+    # By what is so already: one that came in between would be removed, and yet not given up.
+    leaving = sa.select(_columns.id).where(
+        _of_project, _columns.type == 'certificate', _columns.status == DELETING)
     connection.execute(CERTIFICATE_ORDERS.update().where(
-        CERTIFICATE_ORDERS.c.order_id.in_(pending)), {**values, 'cancelled': True})
-    connection.execute(ORDERS.update().where(_of_project, _at_authority), {
-        **values, 'status': DELETING, 'lease_until': now})
+        CERTIFICATE_ORDERS.c.order_id.in_(leaving)), {**values, 'cancelled': True})
 
 
 def fulfilled(connection: sa.Connection, order_id: str, *, fence: int, secret_id: str | None,
