@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which public keys are good enough to be certified, and private keys as their owners keep them."""
+import base64
+import binascii
 import math
+import re
 from typing import Any
 
 from asn1crypto import core
 from asn1crypto import keys as asn1_keys
-from asn1crypto import pem as asn1_pem
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
@@ -27,6 +29,9 @@ _FIXED = (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey, mldsa.MLDSA44PublicKey
 _SIGNERS = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey,
             ed448.Ed448PrivateKey, mldsa.MLDSA44PrivateKey, mldsa.MLDSA65PrivateKey,
             mldsa.MLDSA87PrivateKey)
+#: The block of PEM that is the key: others may stand before it, such as certificates or parameters.
+_KEY_BLOCK = re.compile(
+    rb'-----BEGIN ((?:ENCRYPTED |RSA |EC )?PRIVATE KEY)-----(.*?)-----END \1-----', re.DOTALL)
 _SCRYPT = '1.3.6.1.4.1.11591.4.11'
 _UNREADABLE = ('The stored private key cannot be read: it is neither PEM nor DER of a key, or its '
                'passphrase is another.')
@@ -64,8 +69,9 @@ def signing_key(encoded: bytes, passphrase: bytes | None) -> Any:
     """
     if len(encoded) > MAX_PRIVATE_KEY_BYTES:
         raise Invalid(f'The stored private key is longer than {MAX_PRIVATE_KEY_BYTES} bytes.')
-    _require_quick_to_open(encoded)
-    key = _loaded(encoded, passphrase)
+    block = _key_block(encoded)
+    _require_quick_to_open(block)
+    key = _loaded(block, passphrase)
     if not isinstance(key, _SIGNERS):
         raise Invalid('The stored private key is of a kind that signs no requests.')
     require_sane(key.public_key())
@@ -100,9 +106,24 @@ def _require_consistent(numbers: rsa.RSAPrivateNumbers) -> None:
         raise Invalid(_UNREADABLE)
 
 
+def _key_block(encoded: bytes) -> bytes:
+    """What of a file is the key: so nothing is opened but what was looked at. DER, if it is encrypted
+    PKCS#8."""
+    if not encoded.lstrip().startswith(b'-----BEGIN'):
+        return encoded
+    found = _KEY_BLOCK.search(encoded)
+    if found is None:
+        raise Invalid(_UNREADABLE)
+    if found[1] != b'ENCRYPTED PRIVATE KEY':
+        return b'\n'.join(line.strip() for line in found[0].splitlines())
+    try:
+        return base64.b64decode(b''.join(found[2].split()), validate=True)
+    except binascii.Error:
+        raise Invalid(_UNREADABLE) from None
+
+
 def _loaded(encoded: bytes, passphrase: bytes | None) -> Any:
-    is_pem = encoded.lstrip().startswith(b'-----BEGIN')
-    load: Any = load_pem_private_key if is_pem else load_der_private_key
+    load: Any = load_pem_private_key if encoded.startswith(b'-----BEGIN') else load_der_private_key
     # A passphrase that a key does not need is no error: it is kept beside whatever key was brought.
     for password in (passphrase or None, None):
         try:
@@ -116,8 +137,7 @@ def _loaded(encoded: bytes, passphrase: bytes | None) -> Any:
 
 def _require_quick_to_open(encoded: bytes) -> None:
     try:
-        der = asn1_pem.unarmor(encoded)[2] if asn1_pem.detect(encoded) else encoded
-        algorithm = asn1_keys.EncryptedPrivateKeyInfo.load(der, strict=True)['encryption_algorithm']
+        algorithm = asn1_keys.EncryptedPrivateKeyInfo.load(encoded, strict=True)['encryption_algorithm']
         costly = _is_costly(algorithm)
     except Exception:
         return  # it is no such key, or nothing that the library opens either

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that are good enough to be certified, and stored ones in every form that there is."""
+import base64
 import time
 
 import pytest
@@ -116,6 +117,31 @@ def test_a_key_that_would_take_days_to_open_is_refused_at_once(openssl):
         assert 'too long to open' in sentence(
             requests.make, stored.dump(force=True), passphrase=b'word', subject_dn='cn=a', names=[])
         assert time.perf_counter() - begin < 0.2
+
+
+@pytest.mark.parametrize('before', [
+    b'-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+    b'-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n', b'\n \t'])
+def test_a_key_that_would_take_days_to_open_is_found_whatever_stands_before_it(openssl, before):
+    stored = keys.EncryptedPrivateKeyInfo.load(openssl(
+        'pkcs8', '-topk8', '-in', str(openssl.key()), '-passout', 'pass:word', '-outform', 'DER'))
+    derivation = stored['encryption_algorithm']['parameters']['key_derivation_func']
+    for iterations, said in ((6_000_000, 'too long to open'), (2048, 'cannot be read')):
+        derivation['parameters']['iteration_count'] = iterations
+        block = before + encrypted_pem(stored.dump(force=True))
+        assert said in sentence(requests.make, block, passphrase=b'wrong', subject_dn='cn=a', names=[])
+
+
+def encrypted_pem(der):
+    return (b'-----BEGIN ENCRYPTED PRIVATE KEY-----\n' + base64.encodebytes(der)
+            + b'-----END ENCRYPTED PRIVATE KEY-----\n')
+
+
+def test_a_stored_key_may_have_its_parameters_or_its_certificate_before_it(openssl):
+    made = openssl.key('p256').read_bytes()
+    for before in (b'-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n',
+                   b'-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'):
+        assert requests.make(before + made, passphrase=None, subject_dn='cn=a.example', names=[])
 
 
 @pytest.mark.parametrize('part', ['private_exponent', 'prime1', 'prime2', 'exponent1', 'exponent2',
