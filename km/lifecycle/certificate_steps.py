@@ -21,6 +21,7 @@ from km.db.certificate_orders import APPROVE, ISSUE, POLL, REQUEST
 from km.db.failures import retried
 from km.db.models import DELETING
 from km.errors import Invalid, KmError, NotSupported, Rejected, Unavailable
+from km.hosting.notifier import asked_seconds
 from km.interfaces import Issued, IssueRequest, Pending, PendingOrder
 from km.lifecycle import certificate_requests, certificates, events, issuers
 from km.lifecycle.context import Context, new_intent
@@ -40,7 +41,7 @@ _REFUSED, _BROKEN = 'cert_data_invalid', 'cert_internal_error'
 _CANCELLED, _AGED = 'cert_cancelled', 'cert_not_issued_in_time'
 #: So many steps that need no waiting are taken at once; then others have their turn.
 _MOST_STEPS = 20
-_LONGEST_PAUSE, _LONGEST_ASKED_PAUSE = timedelta(hours=1), timedelta(days=1)
+_SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
 _LONGEST_REASON = 1024
 
 
@@ -65,7 +66,7 @@ def advance(ctx: Context, job: Job) -> None:
             order = _waits(ctx, job, progress)
             if progress.poll_after_seconds > 0:
                 return
-        _postpone(ctx, job, order, 'There is more to do.', after=timedelta(seconds=1))
+        _postpone(ctx, job, order, 'There is more to do.', after=_SHORTEST_PAUSE)
 
 
 def _begun(ctx: Context, job: Job) -> Row:
@@ -122,9 +123,7 @@ def _request(ctx: Context, job: Job, order: Row, authority: str) -> IssueRequest
 @retried
 def _waits(ctx: Context, job: Job, pending: Pending) -> Row:
     """Write down what an authority needs to be asked again, and when that is to be."""
-    until = ctx.clock() + timedelta(seconds=pending.poll_after_seconds)
-    if not pending.poll_after_seconds:
-        until += lease(ctx)
+    until = ctx.clock() + (_pause(ctx, pending.poll_after_seconds) or lease(ctx))
     told = WAITING, (pending.sentence or _WAITING)[:255]
     with ctx.transaction() as connection:
         if not orders.postponed(connection, job.id, fence=job.fence, until=until, told=told):
@@ -133,6 +132,13 @@ def _waits(ctx: Context, job: Job, pending: Pending) -> Row:
                             reference=json.dumps(dict(pending.reference)))
     ctx.remind(until)
     return order
+
+
+def _pause(ctx: Context, seconds: float) -> timedelta:
+    """How long an authority wants not to be asked, or none at all; no longer than any order waits."""
+    longest = timedelta(hours=ctx.certificates.give_up_after_hours)
+    pause = timedelta(seconds=min(seconds, longest.total_seconds()))
+    return max(pause, _SHORTEST_PAUSE) if seconds > 0 else timedelta()
 
 
 @contextlib.contextmanager
@@ -178,8 +184,8 @@ def _try_later(ctx: Context, job: Job, error: Unavailable) -> None:
     if order.failures < 20:  # further on it would be longer anyway
         pause = min(timedelta(seconds=ctx.certificates.retry_seconds * 2 ** order.failures), pause)
     pause *= random.uniform(0.8, 1.2)  # noqa: S311  nobody gains by guessing it
-    if error.retry_after_seconds is not None:
-        pause = min(timedelta(seconds=error.retry_after_seconds), _LONGEST_ASKED_PAUSE)
+    if asked := asked_seconds(error):
+        pause = max(timedelta(seconds=asked), _SHORTEST_PAUSE)
     with contextlib.suppress(Superseded):
         _postpone(ctx, job, order, error.sentence, after=pause, failures=order.failures + 1)
 

@@ -8,6 +8,7 @@ from sqlalchemy import Row
 from km.db import certificates as rows
 from km.db.failures import retried
 from km.errors import Conflict, KmError, NotFound, NotSupported, Rejected, Unavailable
+from km.hosting.notifier import asked_seconds
 from km.interfaces import RevokeRequest
 from km.lifecycle import certificates, events, issuers
 from km.lifecycle.context import Context, task
@@ -128,8 +129,8 @@ def _record(ctx: Context, row: Row, **outcome: object) -> None:
 
 
 def _later(ctx: Context, row: Row, error: KmError) -> None:
-    asked = error.retry_after_seconds if isinstance(error, Unavailable) else None
-    pause = _PAUSE if asked is None else max(timedelta(seconds=asked), _SHORTEST_PAUSE)
+    asked = asked_seconds(error)
+    pause = max(timedelta(seconds=asked), _SHORTEST_PAUSE) if asked else _PAUSE
     at = ctx.clock() + pause
     _record(ctx, row, revoke_at=at)
     ctx.remind(at)
