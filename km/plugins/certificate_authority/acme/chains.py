@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The certificate of an order and what is above it (RFC 8555, 7.4.2)."""
+import contextlib
 import re
 from urllib.parse import urljoin
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -43,13 +45,20 @@ def issued(chain: list[x509.Certificate]) -> Issued:
 def alternates(answer: Answer, url: str) -> list[str]:
     """The URLs of the other chains that an answer tells of (RFC 8288), a few at the most."""
     links = ', '.join(answer.headers.get_all('Link') or [])
-    return [urljoin(url, found) for found in _ALTERNATE.findall(links)][:_MOST_ALTERNATES]
+    found = []
+    for link in _ALTERNATE.findall(links)[:_MOST_ALTERNATES]:
+        with contextlib.suppress(ValueError):  # it is no URL
+            found.append(urljoin(url, link))
+    return found
 
 
 def _certificates(answer: Answer) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(answer.body)
-    except ValueError:
+        found = x509.load_pem_x509_certificates(answer.body)
+        # They are parsed when they are looked at, and whoever does so later expects no error.
+        _ = found[0].public_key(), found[-1].issuer
+        return found
+    except (ValueError, UnsupportedAlgorithm):
         raise Unavailable('The authority sends a certificate that cannot be read.') from None
 
 

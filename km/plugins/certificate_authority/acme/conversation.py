@@ -123,7 +123,7 @@ class Conversation:
     def _fresh_nonce(self) -> bytes:
         nonce, self._nonce = self._nonce, None
         if nonce is None:
-            nonce = _succeeded(self._transport.request(
+            nonce = _given(self._transport.request(
                 'HEAD', self.resource('newNonce'))).headers.get('Replay-Nonce')
         try:
             if nonce and _BASE64URL.fullmatch(nonce):
@@ -136,9 +136,9 @@ class Conversation:
 def directory(transport: Transport, url: str) -> Mapping[str, Any]:
     """The directory of an authority (RFC 8555, 7.1.1).
 
-    :raises Refusal, Unavailable: there is none.
+    :raises Unavailable: there is none.
     """
-    found = _succeeded(transport.request('GET', url)).document()
+    found = _given(transport.request('GET', url)).document()
     if not isinstance(found, Mapping) or not all(is_url(found.get(name)) for name in _RESOURCES):
         raise Unavailable('The authority gives no ACME directory at directory_url.')
     return found
@@ -148,6 +148,14 @@ def _succeeded(answer: Answer) -> Answer:
     if 200 <= answer.status < 300:
         return answer
     raise problems.refusal(answer.status, answer.document(), answer.retry_after_seconds())
+
+
+def _given(answer: Answer) -> Answer:
+    """An answer to what has nothing of an order in it: that it is refused is not the order's fault."""
+    try:
+        return _succeeded(answer)
+    except Refusal as refusal:
+        raise Unavailable(refusal.sentence, refusal.retry_after_seconds) from None
 
 
 def _as_json(value: Any) -> Any:

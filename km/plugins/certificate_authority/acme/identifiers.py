@@ -36,7 +36,7 @@ def ordered(request: x509.CertificateSigningRequest) -> list[dict[str, str]]:
     try:
         names = list(_alternative_names(request))
         common = [str(one.value) for one in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except ValueError:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise Rejected('The names in the certificate request cannot be read.') from None
     for name in names:
         if isinstance(name, x509.DNSName):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ACME: certificates of any authority that speaks RFC 8555, such as Let's Encrypt."""
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,8 @@ from km.plugins.certificate_authority.acme.session import Session
 from km.plugins.certificate_authority.acme.tables import TABLES
 from km.plugins.certificate_authority.acme.transport import Transport
 from km.plugins.database import PluginDatabase
+
+LOG = logging.getLogger(__name__)
 
 #: How long a directory is believed: authorities change theirs about never.
 _DIRECTORY_SECONDS = 3600
@@ -99,8 +102,12 @@ class Acme(CertificateAuthority, RenewalAdviser):
             raise
 
     def cancel(self, pending: PendingOrder) -> None:
-        with self._session() as session:
-            self._orders.cancel(session, pending)
+        try:
+            with self._session() as session:
+                self._orders.cancel(session, pending)
+        except (Rejected, NotSupported) as error:  # there is no account any more, and so no order
+            LOG.warning("Order %s could not be given up at the authority '%s': %s",
+                        pending.order.order_id, self.name, error.sentence)
         self._answers.remove(pending.order.order_id)
 
     def revoke(self, request: RevokeRequest) -> None:

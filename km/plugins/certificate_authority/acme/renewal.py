@@ -39,7 +39,8 @@ def certificate_id(certificate: bytes) -> str | None:
         read = x509.load_der_x509_certificate(certificate)
         issuer = read.extensions.get_extension_for_class(
             x509.AuthorityKeyIdentifier).value.key_identifier
-    except (ValueError, x509.ExtensionNotFound):
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension,
+            x509.UnsupportedGeneralNameType):
         return None
     if not issuer:
         return None

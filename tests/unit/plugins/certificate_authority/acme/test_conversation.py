@@ -108,6 +108,16 @@ def test_what_is_no_directory_is_unavailable(server, transport, answer):
         directory(transport, f'{server.url}/dir')
 
 
+@pytest.mark.parametrize('status', [301, 403, 404])
+def test_a_directory_or_a_nonce_that_is_refused_is_no_fault_of_an_order(server, transport, status):
+    server.says('/newNonce', (status, b'', {}))
+    with pytest.raises(Unavailable, match=str(status)):
+        Conversation(transport, server.directory).post(f'{server.url}/x', {}, a_signer())
+    server.says('/dir', (status, b'', {}))
+    with pytest.raises(Unavailable, match=str(status)):
+        directory(transport, f'{server.url}/dir')
+
+
 def test_what_an_authority_does_not_offer_is_not_supported(server, conversation):
     del server.directory['keyChange']
     with pytest.raises(NotSupported, match='keyChange'):

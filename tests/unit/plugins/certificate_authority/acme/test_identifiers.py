@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from km.interfaces import Rejected
 from km.plugins.certificate_authority.acme import identifiers
@@ -49,6 +49,14 @@ def test_a_request_with_a_common_name_alone_is_ordered():
 def test_other_names_are_refused(name):
     with pytest.raises(Rejected, match='nothing else'):
         identifiers.ordered(a_request(x509.DNSName('a.test'), name))
+
+
+def test_alternative_names_of_a_kind_that_cannot_be_read_are_refused():
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(
+        x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex('3002a300')),
+        critical=False).sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    with pytest.raises(Rejected, match='cannot be read'):
+        identifiers.ordered(request)
 
 
 @pytest.mark.parametrize('text', [b'', b'nonsense', csr('a.test')[:-1], csr('a.test') + b'\0'])

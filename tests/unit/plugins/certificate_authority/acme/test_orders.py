@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of an order, by answers that no real server gives on demand."""
+import base64
 import contextlib
 import email.utils
 import json
@@ -260,6 +261,29 @@ def test_an_answer_that_is_none_is_no_crash(case, server, body):
     server.says('/order', body)
     with contextlib.suppress(Unavailable):
         case.poll()
+
+
+def test_a_chain_elsewhere_that_is_no_url_is_passed_over(case, server, opened):
+    server.says('/order', case.says('valid'))
+    server.says('/certificate', (200, pem(), {'Link': '<https://[>;rel="alternate"'}))
+    assert isinstance(opened(preferred_chain='Another').poll(case.pending), Issued)
+
+
+def test_a_certificate_whose_key_cannot_be_read_is_none(case, server):
+    server.says('/order', case.says('valid'))
+    der = x509.load_pem_x509_certificate(pem()).public_bytes(Encoding.DER)
+    unknown = der.replace(bytes.fromhex('2a8648ce3d030107'), bytes.fromhex('2a8648ce3d03017f'))
+    server.says('/certificate', b'-----BEGIN CERTIFICATE-----\n' + base64.encodebytes(unknown)
+                + b'-----END CERTIFICATE-----\n')
+    with pytest.raises(Unavailable, match='cannot be read'):
+        case.poll()
+
+
+def test_an_order_is_given_up_though_the_account_is_refused(case, server, opened, folder):
+    server.says('/newAccount', server.refuses('unauthorized', 403))
+    another = opened(connection=f'sqlite:///{folder}/another.sqlite')
+    another.cancel(case.pending)
+    assert not server.posted('/order')
 
 
 @pytest.mark.parametrize('more', [
