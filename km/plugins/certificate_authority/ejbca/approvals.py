@@ -3,6 +3,7 @@
 
 This takes the end entities of EJBCA's REST interface, which only its Enterprise Edition has.
 """
+import re
 from dataclasses import replace
 
 from km.interfaces import Issued, Pending, Rejected
@@ -13,6 +14,9 @@ from km.plugins.certificate_authority.ejbca.order import Order, Progress
 
 NOT_APPROVED = 'The order was not approved at the certificate authority, or not in time.'
 TAKEN = 'The end entity of the order was used for another key, or may have no certificates any more.'
+
+#: EJBCA's numbers are of 32 bits; those that it draws are of 64 at the most.
+_ID, _IDS_END = re.compile('[0-9]{1,19}'), 10 ** 19
 
 _WAITING, _GENERATED, _OVER = 'WAITINGFORADDAPPROVAL', 'GENERATED', ('REVOKED', 'HISTORICAL')
 
@@ -96,9 +100,9 @@ def _request_id(answer: Answer) -> int | None:
     """By what number people are asked. Some versions tell it, some only in a link that is of no other
     use: it leads to nothing."""
     told = answer.fields()
-    if isinstance(number := told.get('request_id'), int) and not isinstance(number, bool):
+    number = told.get('request_id')
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < _IDS_END:
         return number
     link = told.get('link')
-    numbers = [part for part in link.split('/') if part.isascii() and part.isdecimal()] if (
-        isinstance(link, str)) else []
+    numbers = [part for part in link.split('/') if _ID.fullmatch(part)] if isinstance(link, str) else []
     return int(numbers[-1]) if numbers else None

@@ -41,7 +41,10 @@ class Delivery:
         except checking.Unverified:
             raise self._connection.no_answer(_UNVERIFIED.format(
                 order=order.request.order_id, serial=encodings.serial(certificate))) from None
-        problem = checking.unlike(order.csr, order.request.not_after, certificate)
+        try:
+            problem = checking.unlike(order.csr, order.request.not_after, certificate)
+        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            problem = 'EJBCA issued a certificate with names that cannot be read.'
         if problem is not None:
             self.take_back(certificate)
             raise Rejected(f'{problem} It was revoked.')

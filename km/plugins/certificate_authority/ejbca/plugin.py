@@ -32,7 +32,7 @@ from km.plugins.certificate_authority.ejbca.connection import Connection
 from km.plugins.certificate_authority.ejbca.delivery import Delivery
 from km.plugins.certificate_authority.ejbca.enrollment import Enrollment
 from km.plugins.certificate_authority.ejbca.failures import NoAnswer
-from km.plugins.certificate_authority.ejbca.options import OPTIONS, TWO_STEP, EjbcaSettings
+from km.plugins.certificate_authority.ejbca.options import OPTIONS, TWO_STEP, EjbcaSettings, Profile
 from km.plugins.certificate_authority.ejbca.order import Order, Progress
 from km.plugins.certificate_authority.ejbca.revocation import Revocation
 
@@ -85,7 +85,8 @@ class Ejbca(CertificateAuthority):
         return self._enrollment.go_on(self._order(pending.order), Progress.of(pending.reference))
 
     def cancel(self, pending: PendingOrder) -> None:
-        self._enrollment.cancel(self._order(pending.order))
+        # Whatever became of its profile, its end or the name of the CA since: nothing more is ordered.
+        self._enrollment.cancel(self._named(pending.order, self._config.usual_profile))
 
     def revoke(self, request: RevokeRequest) -> None:
         self._revocation.revoke(
@@ -111,9 +112,11 @@ class Ejbca(CertificateAuthority):
                                f'{", ".join(map(failures.cleaned, sorted(request.details)))}.')
         if request.not_after is not None and request.not_after <= datetime.now(UTC).replace(tzinfo=None):
             raise Rejected('The certificate would have to end before it begins.')
+        return self._named(request, self._config.profile(request.profile))
+
+    def _named(self, request: IssueRequest, profile: Profile) -> Order:
         return Order(request, _request(request.csr),
-                     f'{self._config.username_prefix}{request.order_id}',
-                     self._config.profile(request.profile))
+                     f'{self._config.username_prefix}{request.order_id}', profile)
 
     def _verified(self, ca: authority.Ca) -> tuple[x509.Certificate, ...]:
         """The certificate of the CA and those above it, in their order."""
@@ -131,7 +134,8 @@ def _request(csr: bytes) -> x509.CertificateSigningRequest:
         request = x509.load_der_x509_csr(csr)
         request.public_key()
         list(request.extensions)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension,
+            x509.UnsupportedGeneralNameType):
         raise Rejected('The request is no PKCS#10, or of a key that km does not know.') from None
     return request
 

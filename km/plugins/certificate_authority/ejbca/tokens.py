@@ -84,7 +84,7 @@ class Tokens:
             told: dict[str, Any] = json.loads(content)
             text, seconds = told['access_token'], float(told.get('expires_in', _USUAL_SECONDS))
             good = told['token_type'].lower() == 'bearer' and _TOKEN.fullmatch(text) and seconds >= 0
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             good = None
         if not good:
             raise self._nothing(failures.TOKEN_SILENT)

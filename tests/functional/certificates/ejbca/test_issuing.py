@@ -16,6 +16,7 @@ from km.interfaces import (
     Misconfigured,
     NotSupported,
     Pending,
+    PendingOrder,
     Rejected,
     Unavailable,
 )
@@ -208,6 +209,15 @@ def test_a_cancelled_order_leaves_nothing_valid(server, opened):
     plugin.poll(waiting)
     for _ in range(2):
         plugin.cancel(waiting)
+    assert [kept['reason'] for kept in server.certificates] == ['CESSATION_OF_OPERATION']
+
+
+@pytest.mark.parametrize('since', [
+    {'not_after': in_days(-1)}, {'profile': 'gone'}, {'details': {'some': 'thing'}}], ids=str)
+def test_an_order_is_cancelled_whatever_became_of_its_end_and_its_profile(server, opened, since):
+    plugin, placed = opened(), order()
+    plugin.issue(placed)
+    plugin.cancel(PendingOrder(order=replace(placed, **since), reference={}))
     assert [kept['reason'] for kept in server.certificates] == ['CESSATION_OF_OPERATION']
 
 
