@@ -51,9 +51,11 @@ class PluginDatabase:
                 pool_use_lifo=True, skip_autocommit_rollback=True)
         except TypeError:  # a database in memory, which every connection would have its own of
             raise ArgumentError('not a database that is kept') from None
+        except ValueError:
+            raise ArgumentError('not a port') from None
         _keep_deadlines(self.engine, seconds)
         try:
-            self.engine.connect().close()  # one attempt, before those that may be repeated
+            self._connect_once()
             _create_tables(self.engine, tables)
         except DBAPIError as error:
             self.engine.dispose()
@@ -63,6 +65,15 @@ class PluginDatabase:
         self._transactions = self.engine.execution_options(
             isolation_level='SERIALIZABLE' if self.engine.dialect.name == 'sqlite'
             else 'READ COMMITTED')
+
+    def _connect_once(self) -> None:
+        """One attempt, before those that may be repeated."""
+        try:
+            self.engine.connect().close()
+        except (TypeError, ValueError, AttributeError, OSError):
+            # What drivers say of parameters that they do not know, and of hosts that can be none.
+            self.engine.dispose()
+            raise ArgumentError('not what the driver takes') from None
 
     def one(self, statement: Any, **values: Any) -> sa.Row | None:
         """The first row."""
