@@ -145,9 +145,23 @@ def make(private_key: bytes, *, passphrase: bytes | None, subject_dn: str,
     :raises Invalid: ``Invalid subject DN: ...``, or a key or a name is not one; or, as
         ``require_sane`` says, what comes of them.
     """
-    key = keys.signing_key(private_key, passphrase)
     subject = subjects.parse(subject_dn)
-    alternative = _wanted(subject, names)
+    return _signed(keys.signing_key(private_key, passphrase), subject, _wanted(subject, names))
+
+
+def again(private_key: bytes, csr: bytes) -> bytes:
+    """A request by another key, for the very subject and names of one that ``make`` made.
+
+    :param private_key: as ``make`` takes it, not encrypted.
+    :param csr: PKCS#10, DER.
+    :raises Invalid: as ``make`` does.
+    """
+    request = _loaded(csr)
+    return _signed(keys.signing_key(private_key, None), _subject(request),
+                   _alternative_names(_extensions(request)))
+
+
+def _signed(key: Any, subject: x509.Name, alternative: Sequence[x509.GeneralName]) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if alternative:
         builder = builder.add_extension(

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row
 
 from km.acl import targets
 from km.certificates import requests
-from km.db import containers, secrets, settings
+from km.db import certificates, containers, secrets, settings
 from km.db.certificate_orders import ISSUE
 from km.db.failures import retried
 from km.db.models import CONTAINER, SECRET
@@ -74,7 +74,7 @@ def complete(ctx: Context, job: Job, order: Row) -> Row:
     algorithm, bits = job.meta.get('algorithm') or ALGORITHM, job.meta.get('bit_length') or BIT_LENGTH
     keys.require_pair(algorithm, bits, legacy=False)
     private = keys.make_pair(algorithm, bits, passphrase=None)[1]
-    csr = _made(job, private, None)
+    csr = _again(ctx, private, order.renews) if order.renews else _made(job, private, None)
     deposit = _begun(ctx, job, algorithm, bits)
     reference, = payloads.fill(ctx, [deposit], lambda: [deposit.store.store(deposit.request(private))])
     try:
@@ -102,10 +102,19 @@ def _stored(ctx: Context, secret_id: str) -> bytes:
     if row is None or row.reference is None:
         raise Rejected('The key of the order is not there any more.')
     try:
-        return payloads.retrieved(ctx, secret_id=secret_id, project_id=row.project_id, store=row.store,
-                                reference=row.reference)
+        return payloads.retrieved(ctx, secret_id=secret_id, project_id=row.project_id,
+                                  store=row.store, reference=row.reference)
     except (NotFound, CannotOpen):
         raise Rejected('The key of the order cannot be read.') from None
+
+
+def _again(ctx: Context, key: bytes, certificate_id: str) -> bytes:
+    """A request for what a certificate was requested for; the order's meta need not have room for it."""
+    with ctx.statement() as connection:
+        row = certificates.get(connection, certificate_id)
+    if row is None:
+        raise Rejected('The certificate that was to be renewed is not there any more.')
+    return requests.again(key, decoded(row.csr))
 
 
 def _made(job: Job, key: bytes, passphrase: bytes | None) -> bytes:

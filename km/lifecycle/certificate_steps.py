@@ -25,7 +25,7 @@ from km.hosting.notifier import asked_seconds
 from km.interfaces import Issued, IssueRequest, Pending, PendingOrder
 from km.lifecycle import certificate_requests, certificates, events, issuers
 from km.lifecycle.context import Context, new_intent
-from km.lifecycle.jobs import Job, Superseded, changed, lease
+from km.lifecycle.jobs import Job, Superseded, changed, lease, line
 
 LOG = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _CANCELLED, _AGED = 'cert_cancelled', 'cert_not_issued_in_time'
 #: So many steps that need no waiting are taken at once; then others have their turn.
 _MOST_STEPS = 20
 _SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
-_LONGEST_REASON = 1024
+_LONGEST_REASON, _LONGEST_MESSAGE = 1024, 255
 
 
 class _GivenUp(Exception):
@@ -124,7 +124,7 @@ def _request(ctx: Context, job: Job, order: Row, authority: str) -> IssueRequest
 def _waits(ctx: Context, job: Job, pending: Pending) -> Row:
     """Write down what an authority needs to be asked again, and when that is to be."""
     until = ctx.clock() + (_pause(ctx, pending.poll_after_seconds) or lease(ctx))
-    told = WAITING, (pending.sentence or _WAITING)[:255]
+    told = WAITING, line(pending.sentence or _WAITING, _LONGEST_MESSAGE)
     with ctx.transaction() as connection:
         if not orders.postponed(connection, job.id, fence=job.fence, until=until, told=told):
             raise Superseded
@@ -197,7 +197,7 @@ def _postpone(ctx: Context, job: Job, order: Row, why: str, *, after: timedelta,
     sub_status, message = _SILENT[order.step]
     with ctx.transaction() as connection:
         if not orders.postponed(connection, job.id, fence=job.fence, until=until,
-                                told=(sub_status, message.format(why)[:255])):
+                                told=(sub_status, line(message.format(why), _LONGEST_MESSAGE))):
             raise Superseded
         rows.change(connection, job.id, failures=failures)
     ctx.remind(until)
@@ -206,10 +206,10 @@ def _postpone(ctx: Context, job: Job, order: Row, why: str, *, after: timedelta,
 @retried
 def give_up(ctx: Context, job: Job, code: str, reason: str, *, sub_status: str) -> None:
     """End an order without a certificate: what was made for it goes, and who renews tries again."""
-    now = ctx.clock()
+    now, reason = ctx.clock(), line(reason, _LONGEST_REASON)
     with ctx.transaction() as connection:
         if not orders.failed(connection, job.id, fence=job.fence, code=code, now=now,
-                             reason=reason[:_LONGEST_REASON], told=(sub_status, reason[:255])):
+                             reason=reason, told=(sub_status, reason[:_LONGEST_MESSAGE])):
             return
         order = rows.get(connection, job.id)
         if order.holds_key and order.key_id:

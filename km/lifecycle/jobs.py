@@ -54,6 +54,11 @@ class Job:
         return {'secrets': 3 if self.passphrase else 2, 'containers': 1}
 
 
+def line(text: str, longest: int) -> str:
+    """What a plugin says, as any database takes it: one line of so many characters."""
+    return ''.join(letter if letter.isprintable() else ' ' for letter in text)[:longest]
+
+
 def lease(ctx: Context) -> timedelta:
     """How long a claim is good before another worker may take the order over."""
     return timedelta(seconds=ctx.orders.lease_seconds)

@@ -32,13 +32,14 @@ from km.lifecycle import (
     stores,
 )
 from km.lifecycle.context import Context, task
-from km.lifecycle.jobs import ASYMMETRIC, CERTIFICATE, Job, Superseded, lease
+from km.lifecycle.jobs import ASYMMETRIC, CERTIFICATE, Job, Superseded, lease, line
 from km.lifecycle.keys import Wanted
 from km.lifecycle.secrets import Deposit
 
 LOG = logging.getLogger(__name__)
 
 _PAGE = 100
+_LONGEST_REASON = 1024
 _LONGEST_PAUSE = timedelta(hours=1)
 
 
@@ -276,6 +277,7 @@ def _contain(ctx: Context, connection: Connection, job: Job) -> str:
 
 
 def _give_up(ctx: Context, job: Job, code: str, reason: str) -> None:
+    reason = line(reason, _LONGEST_REASON)
     if not events.wanted(ctx, 'order.failed'):
         with ctx.statement() as connection:
             orders.failed(connection, job.id, fence=job.fence, code=code, reason=reason,

@@ -3,6 +3,7 @@
 
 Any number of workers may look at once: whoever locks the row of a certificate first places the order.
 """
+import json
 import logging
 import random
 import uuid
@@ -27,6 +28,8 @@ from km.lifecycle.context import Context, new_intent, task
 LOG = logging.getLogger(__name__)
 
 _PAGE = 100
+#: Characters that an order has room for.
+_LONGEST_META = 4096
 #: How soon a certificate is looked at again whose authority did not say when to renew it.
 _ASK_AGAIN = timedelta(hours=6)
 #: A new certificate is not renewed sooner, or an authority that is confused would be asked without end.
@@ -192,9 +195,11 @@ def _request(row: Row, meta: dict[str, Any]) -> dict[str, Any]:
                 'passphrase_id': row.passphrase_id}
     csr = certificate_requests.decoded(row.csr)
     algorithm, bits = keys.kind_of(requests.public_key_of(csr))
-    meta |= {'algorithm': algorithm, 'bit_length': bits, 'subject_dn': requests.subject_of(csr),
-             'subject_alt_names': [name for name in requests.names_of(csr)
-                                   if not name.startswith('CN:')]}
+    meta |= {'algorithm': algorithm, 'bit_length': bits, 'subject_dn': requests.subject_of(csr)}
+    shown = {**meta, 'subject_alt_names': [
+        name for name in requests.names_of(csr) if not name.startswith('CN:')]}
+    if len(json.dumps(shown, ensure_ascii=False)) <= _LONGEST_META:
+        meta |= shown
     return {'step': REQUEST, 'csr': None}
 
 
