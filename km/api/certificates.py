@@ -177,7 +177,7 @@ def described(row: Row, environ: dict[str, Any], links: Links, *, now: datetime)
 def status(row: Any, *, now: datetime) -> str:
     """How a certificate stands, in a word."""
     if row.revocation_asked:
-        if not row.revoked:
+        if row.revoke_at:
             return REVOKING
         return ON_HOLD if row.revocation_reason == revocations.HOLD else REVOKED
     return ENDED if row.not_after <= now else ISSUED

@@ -304,7 +304,8 @@ CERTIFICATE_ORDERS = sa.Table(
 #: that is in there and null for those before. ``certificate_id`` and its like are secrets; km has made
 #: the key for it if ``owns_key``. ``csr`` is the request, PEM. ``renew_at`` is when to look whether to
 #: renew it, ``renewal`` the order that does; ``warned_days`` the last notice of its end that was
-#: given. What is asked to be revoked is due at ``revoke_at`` until ``revoked`` says when it was.
+#: given. What is asked to be revoked is due at ``revoke_at``, which is null once it is done; ``revoked``
+#: is when it was, or since when it is on hold.
 CERTIFICATES = sa.Table(
     'certificates', METADATA,
     Column('id', Id, primary_key=True),

@@ -18,6 +18,8 @@ LOG = logging.getLogger(__name__)
 _PAGE = 100
 _PAUSE, _SHORTEST_PAUSE = timedelta(minutes=5), timedelta(seconds=1)
 HOLD, REMOVE = 'certificateHold', 'removeFromCRL'
+_NOT_REVOKED = dict.fromkeys(
+    ('revocation_reason', 'revocation_asked', 'invalidity_date', 'revoke_at', 'revoked'))
 
 
 @task('certificate:revoke')
@@ -87,7 +89,8 @@ def _ask(ctx: Context, certificate_id: str, reason: str, invalidity_date: dateti
             raise Conflict('The certificate is not on hold.')
         if row.revocation_asked and (not on_hold or reason == HOLD):
             raise Conflict('The certificate is revoked already.')
-        rows.change(connection, row.id, revocation_reason=reason, revocation_asked=now, revoked=None,
+        # What is on hold keeps the time since when, to be so again if more is refused.
+        rows.change(connection, row.id, revocation_reason=reason, revocation_asked=now,
                     invalidity_date=invalidity_date, revoke_at=now + _PAUSE, renew_at=None)
         return rows.get(connection, row.id) or row
 
@@ -95,7 +98,7 @@ def _ask(ctx: Context, certificate_id: str, reason: str, invalidity_date: dateti
 def _carry_out(ctx: Context, row: Row) -> None:
     """Have an authority revoke a certificate, and write down that it did.
 
-    :raises Rejected, NotSupported: it does not; then it was never asked for.
+    :raises Rejected, NotSupported: it does not; then it was never asked for, and what is on hold stays.
     :raises Unavailable: not now.
     """
     try:
@@ -105,14 +108,12 @@ def _carry_out(ctx: Context, row: Row) -> None:
             certificate=certificates.content(ctx, row), reason=row.revocation_reason,
             revoked_at=row.revocation_asked, invalidity_date=row.invalidity_date))
     except (Rejected, NotSupported, NotFound):
-        _record(ctx, row, revocation_reason=None, revocation_asked=None, invalidity_date=None,
-                revoke_at=None)
+        _record(ctx, row, **_NOT_REVOKED if row.revoked is None else {
+            **_NOT_REVOKED, 'revocation_reason': HOLD, 'revocation_asked': row.revoked,
+            'revoked': row.revoked})
         raise
-    if row.revocation_reason == REMOVE:
-        _record(ctx, row, revocation_reason=None, revocation_asked=None, invalidity_date=None,
-                revoke_at=None)
-    else:
-        _record(ctx, row, revoked=ctx.clock(), revoke_at=None)
+    _record(ctx, row, **_NOT_REVOKED if row.revocation_reason == REMOVE else {
+        'revoked': ctx.clock(), 'revoke_at': None})
 
 
 @retried
@@ -121,8 +122,10 @@ def _record(ctx: Context, row: Row, **outcome: object) -> None:
         now = rows.lock(connection, row.id)
         if now is None or now.revocation_asked != row.revocation_asked:
             return  # something else was asked for meanwhile
+        if not outcome.get('revocation_asked', True) and now.is_current and now.renewal is None:
+            outcome['renew_at'] = None if now.renew_percent is None else ctx.clock()
         rows.change(connection, row.id, **outcome)
-        if outcome.get('revoked'):
+        if outcome.get('revoked') and 'revocation_asked' not in outcome:
             events.add(ctx, connection, 'certificate.revoked', project_id=row.project_id,
                        resource_type='certificate', resource_id=row.id,
                        details={**certificates.told(row), 'reason': row.revocation_reason})

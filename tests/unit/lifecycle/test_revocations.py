@@ -118,3 +118,47 @@ def test_a_certificate_whose_secret_was_deleted_cannot_be_revoked_and_says_so(ce
     with pytest.raises(NotFound, match='secret with the certificate'):
         revoke(certified, issued)
     assert the_certificate(rows)['revocation_asked'] is None
+
+
+def renewed_after(ctx, clock, days):
+    clock.forward(days=days)
+    return upkeep.sweep(ctx).renewed
+
+
+@pytest.mark.parametrize('reasons', [['keyCompromise'], ['certificateHold', 'removeFromCRL']])
+def test_what_is_not_revoked_in_the_end_is_renewed_as_before(certified, rows, authority, clock, reasons):
+    placed(certified, renews=True, renew_percent=50)
+    run(certified)
+    if len(reasons) == 1:
+        authority.memory.fail('revoke', NotSupported('It does not.'))
+    for reason in reasons:
+        with contextlib.suppress(NotSupported):
+            revoke(certified, the_certificate(rows)['id'], reason)
+    upkeep.sweep(certified)
+    assert renewed_after(certified, clock, 44) == 0
+    assert renewed_after(certified, clock, 2) == 1
+
+
+@pytest.mark.parametrize('reason', ['removeFromCRL', 'keyCompromise'])
+def test_what_is_on_hold_stays_so_if_the_authority_refuses_more(
+        certified, issued, rows, authority, reason):
+    revoke(certified, issued, 'certificateHold')
+    held = dict(the_certificate(rows))
+    authority.memory.fail('revoke', Rejected('No.'))
+    with pytest.raises(Rejected):
+        revoke(certified, issued, reason)
+    assert dict(the_certificate(rows)) == held
+    revoke(certified, issued, reason)
+
+
+@pytest.mark.parametrize('reason', ['removeFromCRL', 'keyCompromise'])
+def test_what_is_on_hold_stays_so_if_the_authority_refuses_more_when_it_is_back(
+        certified, issued, rows, authority, clock, reason):
+    revoke(certified, issued, 'certificateHold')
+    authority.memory.fail('revoke', Unavailable('Down.'))
+    assert revoke(certified, issued, reason) is False
+    authority.memory.fail('revoke', Rejected('No.'))
+    clock.forward(hours=1)
+    upkeep.sweep(certified)
+    row = the_certificate(rows)
+    assert (row['revocation_reason'], bool(row['revoked'])) == ('certificateHold', True)
