@@ -120,7 +120,8 @@ def _mailbox(name: str, base: str) -> bool:
 
 
 def _directory(name: x509.Name, base: x509.Name) -> bool:
-    return list(name.rdns[:len(base.rdns)]) == list(base.rdns)
+    wanted = distinguished.compared(base)
+    return distinguished.compared(name)[:len(wanted)] == wanted
 
 
 def _address(name: Any, base: Any) -> bool:

@@ -37,12 +37,16 @@ def load(content: bytes) -> x509.Name:
     return x509.load_der_x509_csr(der(0x30, request + _ED25519 + der(0x03, bytes(65)))).subject
 
 
-def digest(name: x509.Name) -> str:
+def compared(name: x509.Name) -> list[list[tuple[str, str]]]:
     """What names have in common that verifiers take for one: RFC 5280, 7.1, without the subtleties of
-    Unicode; 64 hexadecimal digits."""
-    sets = [sorted((attribute.oid.dotted_string, ' '.join(str(attribute.value).casefold().split()))
+    Unicode. Each is the OID and the value of an attribute."""
+    return [sorted((attribute.oid.dotted_string, ' '.join(str(attribute.value).casefold().split()))
                    for attribute in rdn) for rdn in name.rdns]
-    return hashlib.sha256(repr(sets).encode()).hexdigest()
+
+
+def digest(name: x509.Name) -> str:
+    """The same as 64 hexadecimal digits."""
+    return hashlib.sha256(repr(compared(name)).encode()).hexdigest()
 
 
 def of_generation(name: x509.Name, generation: int) -> x509.Name:

@@ -156,11 +156,12 @@ class Hierarchy:
         try:
             name = distinguished.load(request.subject)
             distinguished.require_common_name(name)
+            forbidden = constraints.breach(parent.above, name, ())
         except (ValueError, TypeError) as error:
             raise Rejected(f'The subject cannot be that of an authority: {error}.') from None
         if distinguished.digest(name) in {distinguished.digest(one.subject) for one in parent.above}:
             raise Rejected('Its subject is that of an authority above it.')
-        if forbidden := constraints.breach(parent.above, name, ()):
+        if forbidden:
             raise Rejected(f'The authority above must not name anybody {forbidden}.')
         own = self._constraints(request.project_id)
         if own is not None and not constraints.permits(own, x509.DirectoryName(name)):

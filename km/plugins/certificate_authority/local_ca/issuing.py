@@ -20,7 +20,7 @@ from km.interfaces import Rejected, Unavailable
 from km.plugins.certificate_authority.local_ca import drafts
 from km.plugins.certificate_authority.local_ca.keys import Keys, require_signature, signature
 from km.plugins.certificate_authority.local_ca.signers import Signer, Signers, parsed
-from km.plugins.certificate_authority.local_ca.tables import CERTIFICATES
+from km.plugins.certificate_authority.local_ca.tables import CERTIFICATES, REMOVED
 from km.plugins.database import PluginDatabase
 
 #: How many serial numbers must have been given before. One was never seen.
@@ -59,11 +59,13 @@ class Issuing:
     def finish(self, row: sa.Row) -> bytes:
         """The certificate of a row, DER; signed now if it was not.
 
-        :raises NotFound, Rejected: the issuer's key was destroyed.
+        :raises NotFound, Rejected: the issuer was removed, or its key destroyed.
         """
         if row.certificate is not None:
             return row.certificate
         issuer = self._signers.get(row.issuer_id)
+        if issuer.state == REMOVED:  # perhaps its last CRL was made before this row was there
+            raise Rejected('The authority was removed.')
         private = self._keys.private(issuer.key_id)
         to_sign = drafts.to_be_signed(row.draft)
         signed = signature(private, to_sign)

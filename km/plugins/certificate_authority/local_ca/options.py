@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of a Local CA, and what they come to."""
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,8 @@ _BITS = {'ec': (384, 256, 521), 'rsa': (3072, 2048, 4096), 'ed25519': (256,)}
 #: A day and some, as certificates count years.
 _YEAR = timedelta(days=365)
 _SAMPLE_PROJECT = 'project'
+#: What certificates can have in them as a URL (RFC 3986, 2).
+_WRITABLE = re.compile('[!-~]+')
 
 OPTIONS = (
     cfg.StrOpt('connection', required=True, secret=True,
@@ -197,8 +200,13 @@ def _require_constraints(section: str, settings: Any) -> None:
 def _publication(section: str, name: str, settings: Any) -> Publication | None:
     if not settings.publication_url:
         return None
-    url = urlsplit(settings.publication_url)
-    if url.scheme not in ('http', 'https') or not url.hostname or url.query or url.fragment:
+    try:
+        url = urlsplit(settings.publication_url)
+        usable = url.scheme in ('http', 'https') and url.hostname and url.port != 0 and not (
+            url.query or url.fragment) and _WRITABLE.fullmatch(settings.publication_url)
+    except ValueError:
+        usable = False
+    if not usable:
         raise Misconfigured(f'{section} publication_url: it is not an http URL.')
     return Publication(f'{settings.publication_url.rstrip("/")}/{quote(name, safe="")}',
                        deltas=settings.delta_crl_minutes > 0)

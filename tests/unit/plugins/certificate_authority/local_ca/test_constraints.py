@@ -52,6 +52,8 @@ def ip(text):
     ('email:.example.org', EMAIL('a@example.org'), False),
     ('email:a@example.org', EMAIL('a@example.org'), True),
     ('email:a@example.org', EMAIL('b@example.org'), False),
+    ('directory:O=Example', x509.DirectoryName(x509.Name.from_rfc4514_string('CN=a,O=EXAMPLE')), True),
+    ('directory:O=Example', x509.DirectoryName(x509.Name.from_rfc4514_string('CN=a,O=Exampl')), False),
     ('URI:.example.org', URI('spiffe://a.example.org/x'), True),
     ('URI:.example.org', URI('https://evil.test/?.example.org'), False),
     ('URI:example.org', URI('https://example.org:8443/'), True),

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -12,6 +13,7 @@ from tests.unit.plugins.certificate_authority.local_ca.opened import (
     DAY,
     HOUR,
     NOW,
+    Killed,
     a_request,
     a_revocation,
     a_subordinate,
@@ -65,6 +67,41 @@ def test_an_authority_that_is_removed_issues_no_more_and_its_last_crl_stays(ca, 
     made, entries = on_crl(ca, several[1])
     assert entries
     assert made.next_update > ca.time
+
+
+class Keeping:
+    """A key store in whose face the process dies when it is to destroy a key."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def delete(self, _stored):
+        raise Killed
+
+
+def test_what_was_begun_before_its_authority_was_removed_is_not_signed_after_its_last_crl(
+        ca, store, opens):
+    """Else there were a certificate that no CRL has."""
+    made, _, *_ = an_authority(ca)
+    remover = opens(key_stores={'soft': Keeping(store)})
+    removals = []
+
+    def remove_first(_connection, _cursor, statement, *_):
+        if statement.startswith('INSERT INTO certificates') and not removals:
+            removals.append(statement)
+            with pytest.raises(Killed):
+                remover.remove_subordinate(made.name)
+
+    late = an_order('late.alpha.example.org', authority=made.name)
+    sa.event.listen(ca._database.engine, 'before_cursor_execute', remove_first)
+    with pytest.raises(Rejected, match='removed'):
+        ca.issue(late)
+    assert removals
+    opens().remove_subordinate(made.name)
+    assert [row.certificate for row in rows(ca, CERTIFICATES, order_id=late.order_id)] == [None]
 
 
 def test_who_is_killed_while_removing_is_followed_by_one_who_removes(ca, opens, life):
