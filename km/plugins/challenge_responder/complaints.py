@@ -25,4 +25,5 @@ def address(text: str, default_port: int | None = None) -> tuple[str, int]:
     host = host[1:-1] if bracketed else host
     if not host or (':' in host) is not bracketed or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(text)
+    host.encode('idna')  # as it will be when it is looked up; a UnicodeError is a ValueError
     return host, int(port)

@@ -105,6 +105,7 @@ class WebhookNotifier(Notifier):
         """
         try:
             url = urlsplit(self.settings.url)
+            (url.hostname or '').encode('idna')  # as it will be when it is looked up
             usable = url.hostname and url.port != 0 and re.fullmatch('[!-~]+', self.settings.url)
         except ValueError:
             usable = False

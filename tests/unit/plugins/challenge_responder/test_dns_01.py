@@ -263,6 +263,7 @@ def test_what_was_remembered_in_vain_is_left_alone(opened, server, folder):
 @pytest.mark.parametrize(('options', 'sentence'), [
     ({'path': '/nowhere/at/all'}, 'path: /nowhere/at/all cannot be used'),
     ({'server': 'a.test:port'}, "server: 'a.test:port' is no host or host:port"),
+    ({'server': 'a..test'}, "server: 'a..test' is no host"),
     ({'server': ''}, "server: '' is no host"), ({'zones': ['a..test']}, 'zones: one of them is no name'),
     ({'authoritative': ['::1:53']}, "authoritative: '::1:53' is no host"),
     ({'resolvers': ['a.test']}, 'resolvers: one of them is no IP address'),

@@ -115,6 +115,7 @@ def test_what_was_left_long_ago_is_removed_at_start_and_nothing_else(opened, fol
 @pytest.mark.parametrize(('options', 'sentence'), [
     ({'path': '/nowhere/at/all'}, 'path: /nowhere/at/all cannot be used'),
     ({'mode': 'rw-r--r--'}, "mode: 'rw-r--r--' is no mode"),
+    ({'listen': 'a..test:80'}, "listen: 'a..test:80' is no address:port"),
     ({'listen': '80'}, "listen: '80' is no address:port"),
     ({'listen': '::1:80'}, 'is no address:port'), ({'listen': f'{HOST}:0'}, 'is no address:port'),
     ({'listen': f'{HOST}:http'}, 'is no address:port'), ({'listen': f'{HOST}:99999'}, 'is no address'),

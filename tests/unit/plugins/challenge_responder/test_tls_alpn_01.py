@@ -198,6 +198,7 @@ def test_several_processes_can_listen_and_each_shows_what_any_presented(opened, 
 
 @pytest.mark.parametrize(('options', 'sentence'), [
     ({'path': '/nowhere/at/all'}, 'path: /nowhere/at/all cannot be used'),
+    ({'listen': 'a..test:443'}, "listen: 'a..test:443' is no address:port"),
     ({'listen': '443'}, "listen: '443' is no address:port"),
     ({'listen': '192.0.2.1:443'}, 'listen: km cannot listen on 192.0.2.1:443')])
 def test_an_option_that_cannot_work_is_named(opened, options, sentence):

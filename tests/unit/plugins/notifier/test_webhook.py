@@ -300,6 +300,7 @@ def test_a_server_that_may_be_anybody_hears_nothing(opened, tls_receiver, identi
     ('http://hooks.example.org/', 'must begin with https'), ('http://192.0.2.1/', 'must begin with'),
     ('ftp://127.0.0.1/', 'none of HTTP'), ('127.0.0.1', 'none of HTTP'), ('https://', 'none of HTTP'),
     ('https://h:99999/', 'none of HTTP'), ('https://h/a b', 'none of HTTP'), ('https://[::1/', 'none'),
+    ('https://a..test/', 'none of HTTP'), (f'https://{"a" * 64}.test/', 'none of HTTP'),
     ('https://h/\n', 'none of HTTP'), ('https://h/ü', 'none of HTTP'), ('https://h:0/', 'none of HTTP'),
     ('https://ann:unmistakable@h/', 'neither a user'), ('https://h/#unmistakable', 'nor a fragment')])
 def test_a_url_that_will_not_do_keeps_km_from_starting(opened, url, wrong):
