@@ -47,6 +47,8 @@ def keep(ctx: Context, job: Job, order: Row, issued: Issued) -> None:
     """
     x509.require_answers(certificate_requests.decoded(order.csr), issued.certificate, issued.chain,
                          now=ctx.clock())
+    described = x509.describe(issued.certificate)
+    renew_at = _first_look(ctx, order, described)
     contents = {'certificate': x509.pem(issued.certificate)}
     if chain := _shown(issued):
         contents['intermediates'] = x509.pem(*chain)
@@ -55,7 +57,7 @@ def keep(ctx: Context, job: Job, order: Row, issued: Issued) -> None:
         deposit.store.store(deposit.request(content))
         for deposit, content in zip(deposits, contents.values(), strict=True)])
     try:
-        _record(replace(ctx, identity=job.owner), job, order, x509.describe(issued.certificate),
+        _record(replace(ctx, identity=job.owner), job, order, described, renew_at=renew_at,
                 kept=dict(zip(contents, zip(deposits, references, strict=True), strict=True)))
     except Superseded:
         for deposit, reference in zip(deposits, references, strict=True):
@@ -99,8 +101,9 @@ def renewal_failed(ctx: Context, connection: Connection, certificate_id: str, *,
     now = ctx.clock()
     pause = timedelta(minutes=ctx.certificates.renewal_retry_minutes) * 2 ** min(
         row.renewal_failures, 10)
-    left = max((row.not_after - now) / _PART_OF_WHAT_IS_LEFT, _SHORTEST_PAUSE)
-    at = now + min(pause, left, _LONGEST_PAUSE)
+    if row.not_after > now:  # what has ended is not urgent any more
+        pause = min(pause, max((row.not_after - now) / _PART_OF_WHAT_IS_LEFT, _SHORTEST_PAUSE))
+    at = now + min(pause, _LONGEST_PAUSE)
     automatic = row.renew_percent is not None
     rows.change(connection, row.id, renewal=None, renewal_failures=row.renewal_failures + 1,
                 renew_at=at if automatic else None)
@@ -140,7 +143,7 @@ def _begun(ctx: Context, job: Job, names: list[str]) -> list[Deposit]:
 
 @retried
 def _record(ctx: Context, job: Job, order: Row, described: Description, *,
-            kept: Mapping[str, tuple[Deposit, Reference]]) -> None:
+            renew_at: datetime | None, kept: Mapping[str, tuple[Deposit, Reference]]) -> None:
     """Let an order be active, and what it made be in its container.
 
     :raises Superseded: this was not the last claim, or a sweep took the secrets for abandoned.
@@ -159,14 +162,15 @@ def _record(ctx: Context, job: Job, order: Row, described: Description, *,
         orders.fulfilled(connection, job.id, fence=job.fence, secret_id=None, now=ctx.clock(),
                          container_id=container_id, told=_GENERATED)
         row = _row(ctx, job, order, described, container_id=container_id, members=members,
-                   version=before.version + 1 if before else 1)
+                   before=before, renew_at=renew_at)
         if before is not None:
             rows.change(connection, before.id, is_current=None, renewal=None, renew_at=None)
             _let_in(ctx, connection, before, members)
         rows.insert(connection, **row)
-        _tell(ctx, connection, row, before, made=[deposit.secret_id for deposit, _ in kept.values()])
-    if row['renew_at']:
-        ctx.remind(row['renew_at'])
+        made = [deposit.secret_id for deposit, _ in kept.values()]
+        _tell(ctx, connection, row, before, made=[*made, *([order.key_id] if order.holds_key else [])])
+    if renew_at:
+        ctx.remind(renew_at)
 
 
 def _key(ctx: Context, connection: Connection, order: Row) -> dict[str, str]:
@@ -218,23 +222,25 @@ def _contained(ctx: Context, connection: Connection, job: Job, before: Row | Non
 
 
 def _row(ctx: Context, job: Job, order: Row, described: Description, *, container_id: str,
-         members: Mapping[str, str], version: int) -> dict[str, Any]:
-    now = ctx.clock()
+         members: Mapping[str, str], before: Row | None, renew_at: datetime | None) -> dict[str, Any]:
+    now, key_id = ctx.clock(), members.get('private_key')
+    stayed = before is not None and before.owns_key and before.private_key_id == key_id
     names = json.dumps(list(described.names), ensure_ascii=False)
     return {
         'id': str(uuid.uuid4()), 'project_id': job.owner.project_id,
         'creator_id': job.owner.user_id, 'order_id': job.id, 'container_id': container_id,
-        'authority_id': order.authority_id, 'profile': order.profile, 'version': version,
+        'authority_id': order.authority_id, 'profile': order.profile,
+        'version': before.version + 1 if before else 1,
         'is_current': True, 'serial': described.serial[:64], 'subject': described.subject,
         'issuer': described.issuer, 'names': names if len(names) <= _MOST_NAMES else '[]',
         'fingerprint': described.fingerprint, 'csr': order.csr, 'not_before': described.not_before,
         'not_after': described.not_after, 'certificate_id': members['certificate'],
         'intermediates_id': members.get('intermediates'),
-        'private_key_id': members.get('private_key'),
+        'private_key_id': key_id,
         'passphrase_id': members.get('private_key_passphrase'),
-        'owns_key': order.holds_key,
+        'owns_key': order.holds_key or stayed,
         'renew_percent': order.renew_percent, 'renew_key': order.renew_key,
-        'renew_at': _first_look(ctx, order, described), 'created': now, 'updated': now}
+        'renew_at': renew_at, 'created': now, 'updated': now}
 
 
 def _first_look(ctx: Context, order: Row, described: Description) -> datetime | None:
@@ -244,18 +250,22 @@ def _first_look(ctx: Context, order: Row, described: Description) -> datetime | 
     _, authority = issuers.issuer(ctx, order.authority_id)
     if authority.able(RenewalAdviser):
         return ctx.clock()
-    return usual_time(described.not_before, described.not_after, order.renew_percent)
+    return usual_time(described.not_before, described.not_after, order.renew_percent,
+                      created=ctx.clock())
 
 
-def usual_time(not_before: datetime, not_after: datetime, percent: int) -> datetime:
-    """When a part of a lifetime has passed."""
-    return not_before + (not_after - not_before) * percent / 100
+def usual_time(not_before: datetime, not_after: datetime, percent: int, *,
+               created: datetime) -> datetime:
+    """When a part of a lifetime has passed. The time before km had it does not count: of what lives for
+    minutes it may be the most, and one after the other would be renewed at once."""
+    began = max(not_before, created)
+    return max(began + (not_after - began) * percent / 100, began + _SHORTEST_PAUSE)
 
 
 def _tell(ctx: Context, connection: Connection, row: dict[str, Any], before: Row | None, *,
           made: list[str]) -> None:
     """Tell of a certificate, and of the secrets that were made for it."""
-    for secret_id in [*made, *([row['private_key_id']] if row['owns_key'] else [])]:
+    for secret_id in made:
         events.add(ctx, connection, 'secret.created', project_id=row['project_id'],
                    resource_type='secret', resource_id=secret_id)
     details = {'container_id': row['container_id'], 'order_id': row['order_id'],

@@ -34,6 +34,9 @@ _LONGEST_META = 4096
 _ASK_AGAIN = timedelta(hours=6)
 #: A new certificate is not renewed sooner, or an authority that is confused would be asked without end.
 _SHORTEST_LIFE = timedelta(hours=1)
+#: However late an authority advises, at this part of its lifetime a certificate is renewed; and each day
+#: at the latest its advice is asked for anew (RFC 9773, 4.3.2).
+_LATEST_PERCENT, _LONGEST_ASK = 95, 86400
 
 
 @task('certificate:renew')
@@ -126,7 +129,7 @@ def _look_at(ctx: Context, row: Row) -> bool:
 
 def _advised(ctx: Context, row: Row) -> datetime:
     """When to renew a certificate, or to ask again: as the authority says, or when the order says."""
-    usual = certificates.usual_time(row.not_before, row.not_after, row.renew_percent)
+    usual = _usual(row, row.renew_percent)
     _, authority = issuers.issuer(ctx, row.authority_id)
     adviser = authority.able(RenewalAdviser)
     if adviser is None:
@@ -145,8 +148,15 @@ def _in(window: RenewalWindow, row: Row, *, now: datetime) -> datetime:
     The moment of one certificate stays where it is, however often it is asked for (RFC 9773, 4.2).
     """
     part = random.Random(row.fingerprint).random()  # noqa: S311  nobody gains by guessing it
-    moment = max(window.start + (window.end - window.start) * part, row.created + _SHORTEST_LIFE)
-    return min(moment, now + timedelta(seconds=max(window.ask_after_seconds, 60)))
+    moment = window.start + (window.end - window.start) * part
+    soonest = min(row.created + _SHORTEST_LIFE, _usual(row, row.renew_percent))
+    latest = _usual(row, max(row.renew_percent, _LATEST_PERCENT))
+    ask = timedelta(seconds=min(max(window.ask_after_seconds, 60), _LONGEST_ASK))
+    return min(max(moment, soonest), latest, now + ask)
+
+
+def _usual(row: Row, percent: int) -> datetime:
+    return certificates.usual_time(row.not_before, row.not_after, percent, created=row.created)
 
 
 @retried
