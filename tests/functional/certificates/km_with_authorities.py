@@ -148,6 +148,8 @@ def contents(km, ref, *, who='alpha-member'):
                         Accept='application/octet-stream')
         assert answer.status_code == 200, answer.text
         found[one['name']] = answer.content
+    for line in found.get('private_key', b'').splitlines()[1:-1]:
+        km.hide(line)
     return found
 
 
