@@ -200,6 +200,9 @@ def _postpone(ctx: Context, job: Job, order: Row, why: str, *, after: timedelta,
                                 told=(sub_status, line(message.format(why), _LONGEST_MESSAGE))):
             raise Superseded
         rows.change(connection, job.id, failures=failures)
+        if order.renews:
+            certificates.renewal_waits(replace(ctx, identity=job.owner), connection, order.renews,
+                                       order_id=job.id, failures=failures, reason=why)
     ctx.remind(until)
 
 

@@ -25,7 +25,7 @@ from km.interfaces import Issued, Reference, RenewalAdviser
 from km.lifecycle import certificate_requests, events, issuers, keys, stores
 from km.lifecycle import secrets as payloads
 from km.lifecycle.context import Context
-from km.lifecycle.jobs import Job, Superseded
+from km.lifecycle.jobs import Job, Superseded, line
 from km.lifecycle.secrets import Deposit
 
 LOG = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ _MOST_NAMES = 4096
 #: time that is left.
 _LONGEST_PAUSE, _PART_OF_WHAT_IS_LEFT = timedelta(days=1), 10
 _SHORTEST_PAUSE = timedelta(minutes=1)
+#: Of so many failures in a row of its authority who waits for a renewal is told, and of twice as many.
+_FIRST_TOLD = 4
 
 
 def keep(ctx: Context, job: Job, order: Row, issued: Issued) -> None:
@@ -92,9 +94,12 @@ def content(ctx: Context, certificate: Row) -> bytes:
         reference=row.reference))[0]
 
 
-def renewal_failed(ctx: Context, connection: Connection, certificate_id: str, *, order_id: str,
-                   reason: str) -> None:
-    """Have a renewal tried again that failed, and tell of it."""
+def renewal_failed(ctx: Context, connection: Connection, certificate_id: str, *,
+                   order_id: str | None, reason: str) -> None:
+    """Have a renewal tried again that failed, and tell of it.
+
+    :param order_id: that was to do it; None if it came to none.
+    """
     row = rows.lock(connection, certificate_id)
     if row is None or row.renewal != order_id:
         return
@@ -103,15 +108,34 @@ def renewal_failed(ctx: Context, connection: Connection, certificate_id: str, *,
         row.renewal_failures, 10)
     if row.not_after > now:  # what has ended is not urgent any more
         pause = min(pause, max((row.not_after - now) / _PART_OF_WHAT_IS_LEFT, _SHORTEST_PAUSE))
-    at = now + min(pause, _LONGEST_PAUSE)
-    automatic = row.renew_percent is not None
-    rows.change(connection, row.id, renewal=None, renewal_failures=row.renewal_failures + 1,
-                renew_at=at if automatic else None)
+    at = None if row.renew_percent is None else now + min(pause, _LONGEST_PAUSE)
+    rows.change(connection, row.id, renewal=None, renewal_failures=row.renewal_failures + 1, renew_at=at)
+    _tell_of_failure(ctx, connection, row, order_id, row.renewal_failures + 1, reason)
+    if at:
+        ctx.remind(at)
+
+
+def renewal_waits(ctx: Context, connection: Connection, certificate_id: str, *, order_id: str,
+                  failures: int, reason: str) -> None:
+    """Tell of a renewal whose authority does not answer, early and again: it may be long before its
+    order is given up.
+
+    :param failures: how often in a row it did not.
+    """
+    if failures < _FIRST_TOLD or failures & (failures - 1):
+        return
+    row = rows.get(connection, certificate_id)
+    if row is not None:
+        _tell_of_failure(ctx, connection, row, order_id, failures, reason)
+
+
+def _tell_of_failure(ctx: Context, connection: Connection, row: Row, order_id: str | None,
+                     failures: int, reason: str) -> None:
     LOG.warning('Certificate %s, which ends on %s, was not renewed: %s', row.id, row.not_after, reason)
     events.add(ctx, connection, 'certificate.renewal_failing', project_id=row.project_id,
                resource_type='certificate', resource_id=row.id, details={
-                   **told(row), 'order_id': order_id, 'failures': row.renewal_failures + 1,
-                   'reason': reason[:255]})
+                   **told(row), **({'order_id': order_id} if order_id else {}), 'failures': failures,
+                   'reason': line(reason, 255)})
 
 
 def told(row: Any) -> dict[str, str | int]:

@@ -118,9 +118,11 @@ def _look_at(ctx: Context, row: Row) -> bool:
             return False
         order_id = _place(ctx, row.id)
     except KmError as error:
-        LOG.warning('Certificate %s is renewed later: %s', row.id, error.sentence)
-        _look_again(ctx, row, ctx.clock() + timedelta(
-            minutes=ctx.certificates.renewal_retry_minutes))
+        _failed(ctx, row, error.sentence)
+        return False
+    except Exception:
+        LOG.exception('The renewal of certificate %s failed in a way nobody foresaw.', row.id)
+        _failed(ctx, row, 'The order failed - please contact site administrator.')
         return False
     if order_id is not None:
         placing.have_processed(ctx, order_id)
@@ -166,6 +168,15 @@ def _look_again(ctx: Context, row: Row, at: datetime) -> None:
         if now is not None and now.renew_at == row.renew_at:
             rows.change(connection, row.id, renew_at=at)
     ctx.remind(at)
+
+
+@retried
+def _failed(ctx: Context, row: Row, reason: str) -> None:
+    """Have a renewal tried again that was not even ordered."""
+    with ctx.transaction() as connection:
+        now = rows.lock(connection, row.id)
+        if now is not None and now.renew_at == row.renew_at:
+            certificates.renewal_failed(ctx, connection, row.id, order_id=None, reason=reason)
 
 
 @retried

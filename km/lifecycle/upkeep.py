@@ -79,8 +79,7 @@ def do_what_is_due(ctx: Context) -> Swept:
 
 
 def _do_what_is_due(ctx: Context, swept: Swept) -> Swept:
-    while orders.process_next(ctx):
-        swept.ordered += 1
+    _try(ctx, swept, 'Orders wait', _process)
     _try(ctx, swept, 'Certificates are not renewed', _renew)
     _try(ctx, swept, 'Certificates are not revoked', _revoke)
     _try(ctx, swept, 'Events are not told', _tell)
@@ -145,6 +144,11 @@ def _end_secret(ctx: Context, row: Row) -> None:
         secrets.finish_deleting(ctx, row)
     else:
         secrets.undo_storing(ctx, row)
+
+
+def _process(ctx: Context, swept: Swept) -> None:
+    while orders.process_next(ctx):
+        swept.ordered += 1
 
 
 def _renew(ctx: Context, swept: Swept) -> None:
