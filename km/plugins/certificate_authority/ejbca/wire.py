@@ -53,9 +53,11 @@ def send(session: requests.Session, request: requests.Request, *, name: str, sec
     """
     until = time.monotonic() + seconds
     try:
-        with session.send(session.prepare_request(request), timeout=seconds, stream=True,
-                          allow_redirects=False, verify=session.verify, cert=session.cert,
-                          proxies={}) as response:
+        prepared = session.prepare_request(request)
+        # Not by the session: where it is sent it looks, and reads all that comes with it.
+        with session.get_adapter(str(prepared.url)).send(
+                prepared, timeout=seconds, stream=True, verify=session.verify, cert=session.cert,
+                proxies={}) as response:
             return Reply(response.status_code, _body(response.raw, until, most_bytes))
     except _TooLong:
         why = failures.TOO_LONG
