@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from km.db import pages
-from km.db.models import AUTHORITIES, CERTIFICATES, CONTAINERS
+from km.db.models import AUTHORITIES, CERTIFICATES, CONTAINERS, ORDERS
 
 _columns = CERTIFICATES.c
 _of_id = _columns.id == bindparam('of')
@@ -25,9 +25,18 @@ _TO_RENEW = sa.select(CERTIFICATES).where(
     _columns.renew_at <= bindparam('now')).order_by(_columns.renew_at).limit(bindparam('page'))
 _TO_REVOKE = sa.select(CERTIFICATES).where(
     _columns.revoke_at <= bindparam('now')).order_by(_columns.revoke_at).limit(bindparam('page'))
+_contained = sa.exists().where(CONTAINERS.c.id == _columns.container_id)
+#: What has been due for a while, and was neither renewed nor failed to be.
+_late = sa.case(
+    (_columns.renewal.is_not(None), sa.not_(sa.exists().where(
+        ORDERS.c.id == _columns.renewal, ORDERS.c.created > bindparam('late')))),
+    else_=sa.or_(_columns.renew_at.is_(None), _columns.renew_at <= bindparam('late')))
+_not_on_course = sa.or_(
+    _columns.renew_percent.is_(None), _columns.renewal_failures > 0, _late)
 _TO_WARN_OF = sa.select(CERTIFICATES).where(
     _current, _columns.not_after > bindparam('now'), _columns.not_after <= bindparam('before'),
-    _not_revoked, sa.or_(_columns.warned_days.is_(None), _columns.warned_days > bindparam('days')),
+    _not_revoked, _contained, _not_on_course,
+    sa.or_(_columns.warned_days.is_(None), _columns.warned_days > bindparam('days')),
 ).order_by(_columns.not_after).limit(bindparam('page'))
 _successor = CERTIFICATES.alias('successor')
 _TO_FORGET = sa.select(CERTIFICATES).where(
@@ -41,7 +50,7 @@ _SOONEST = sa.select(
     AUTHORITIES.c.plugin_name, sa.func.count(), sa.func.min(_columns.not_after),
     sa.func.sum(_not_renewed)).select_from(
     CERTIFICATES.join(AUTHORITIES, AUTHORITIES.c.id == _columns.authority_id)).where(
-    _current, _not_revoked).group_by(AUTHORITIES.c.plugin_name)
+    _current, _not_revoked, _contained).group_by(AUTHORITIES.c.plugin_name)
 
 
 def insert(connection: sa.Connection, **values: Any) -> None:
@@ -85,11 +94,15 @@ def to_revoke(connection: sa.Connection, *, now: datetime, page: int) -> Sequenc
     return connection.execute(_TO_REVOKE, {'now': now, 'page': page}).all()
 
 
-def to_warn_of(connection: sa.Connection, *, now: datetime, before: datetime, days: int,
-               page: int) -> Sequence[sa.Row]:
-    """Current ones that end before that time, and of which no notice of so few days was given."""
-    return connection.execute(
-        _TO_WARN_OF, {'now': now, 'before': before, 'days': days, 'page': page}).all()
+def to_warn_of(connection: sa.Connection, *, now: datetime, before: datetime, late: datetime,
+               days: int, page: int) -> Sequence[sa.Row]:
+    """Those in use that end before that time, and of which no notice of so few days was given.
+
+    :param late: whatever is renewed by itself, did not fail to be so far, and was due or begun after
+        that time is well, and is not among them.
+    """
+    return connection.execute(_TO_WARN_OF, {
+        'now': now, 'before': before, 'late': late, 'days': days, 'page': page}).all()
 
 
 def to_forget(connection: sa.Connection, *, keep: int, now: datetime, page: int) -> Sequence[sa.Row]:

@@ -34,6 +34,8 @@ _LONGEST_META = 4096
 _ASK_AGAIN = timedelta(hours=6)
 #: A new certificate is not renewed sooner, or an authority that is confused would be asked without end.
 _SHORTEST_LIFE = timedelta(hours=1)
+#: So long a renewal may take that is not late.
+_LATE = timedelta(hours=1)
 #: However late an authority advises, at this part of its lifetime a certificate is renewed; and each day
 #: at the latest its advice is asked for anew (RFC 9773, 4.3.2).
 _LATEST_PERCENT, _LONGEST_ASK = 95, 86400
@@ -71,6 +73,7 @@ def renew_due(ctx: Context) -> int:
 
 def warn(ctx: Context) -> int:
     """Give notice of certificates in use that end soon, once for each of ``[events] expiring_days``.
+    There is none of what is renewed in time, nor one so early that the certificate was not there yet.
 
     :returns: of how many.
     """
@@ -229,8 +232,8 @@ def _warn(ctx: Context, days: int) -> int:
     while True:
         now = ctx.clock()
         with ctx.statement() as connection:
-            page = rows.to_warn_of(connection, now=now, before=now + timedelta(days=days), days=days,
-                                   page=_PAGE)
+            page = rows.to_warn_of(connection, now=now, before=now + timedelta(days=days),
+                                   late=now - _LATE, days=days, page=_PAGE)
         for row in page:
             warned += _warn_of(ctx, row, days)
         if len(page) < _PAGE:
@@ -244,6 +247,8 @@ def _warn_of(ctx: Context, row: Row, days: int) -> bool:
         if now is None or not now.is_current or (now.warned_days or days + 1) <= days:
             return False
         rows.change(connection, row.id, warned_days=days)
+        if row.not_after - max(row.not_before, row.created) <= timedelta(days=days):
+            return False  # it would have been given with the certificate itself
         events.add(ctx, connection, 'certificate.expiring', project_id=row.project_id,
                    resource_type='certificate', resource_id=row.id, details={
                        **certificates.told(row), 'days_left': (row.not_after - ctx.clock()).days})

@@ -69,8 +69,9 @@ def sweep(ctx: Context) -> Swept:
     _try(ctx, swept, 'Transport keys stay as they are', _renew_transport_key)
     _try(ctx, swept, 'Authorities are not looked at', lambda *_: authorities.refresh(ctx))
     _try(ctx, swept, 'CRLs are not looked at', lambda *_: crls.publish(ctx))
+    _do_what_is_due(ctx, swept)
     _try(ctx, swept, 'No notice is given of ends, and nothing is forgotten,', _warn)
-    return _do_what_is_due(ctx, swept)
+    return swept
 
 
 def do_what_is_due(ctx: Context) -> Swept:

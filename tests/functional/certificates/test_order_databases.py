@@ -6,7 +6,7 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
-from km.db import models
+from km.db import certificates, models
 from km.db.engine import Database
 from km.errors import Rejected, Unavailable
 from km.identity import Identity
@@ -14,6 +14,8 @@ from km.lifecycle import authorities, projects, revocations, upkeep
 from tests.unit.lifecycle import conftest
 from tests.unit.lifecycle.conftest import SameThreadAuthority
 from tests.unit.lifecycle.test_certificate_orders import placed, run
+from tests.unit.lifecycle.test_events import hosted
+from tests.unit.lifecycle.test_events import listener as listener
 
 #: Fixtures: a worker that has a store, and an authority.
 worker, store, authority, certified_worker = (
@@ -116,3 +118,19 @@ def test_former_versions_are_forgotten(certified, rows, authority, clock):
         upkeep.sweep(certified)
         run(certified)
     assert 4 <= len(rows('certificates')) <= 6
+
+
+def test_notice_is_given_of_what_nobody_renews(certified, rows, listener, clock):
+    told = dataclasses.replace(certified, notifiers={'one': hosted(listener)})
+    placed(told)
+    placed(told, renews=True, renew_percent=95)
+    run(told)
+    for _ in range(91):
+        clock.forward(days=1)
+        upkeep.sweep(told)
+        run(told)
+        upkeep.sweep(told)
+    assert listener.kinds.count('certificate.expiring') == 3
+    with told.statement() as connection:
+        (_, count, _, failed), = certificates.soonest(connection)
+    assert (count, failed) == (2, 0)
