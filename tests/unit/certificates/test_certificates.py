@@ -23,8 +23,8 @@ NOW = datetime(2030, 1, 1)
 KEYS = [ec.generate_private_key(ec.SECP256R1()) for _ in range(4)]
 
 
-def name(text):
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
+def name(*texts):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text) for text in texts if text])
 
 
 def alternatives(names):
@@ -34,7 +34,8 @@ def alternatives(names):
 
 def issued(subject='a.example', *, by='the root', key=KEYS[0], signed=KEYS[1], names=('a.example',),
            ca=None, since=-1, days=10, identified=True):
-    builder = x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(by)).public_key(
+    called = (subject,) if isinstance(subject, str) else subject
+    builder = x509.CertificateBuilder().subject_name(name(*called)).issuer_name(name(by)).public_key(
         key.public_key()).serial_number(0xabc).not_valid_before(
         NOW + timedelta(days=since)).not_valid_after(NOW + timedelta(days=days))
     if names:
@@ -119,7 +120,8 @@ def test_a_certificate_of_what_was_asked_for_answers(asked, given):
     (issued(names=[x509.RFC822Name('a.example@a.example')]), [ROOT], 'not asked for'),
     (issued(names=[x509.OtherName(x509.ObjectIdentifier('1.2.3'), b'\x05\x00')]), [ROOT], 'othername'),
     (issued(names=()), [ROOT], "without a name that was asked for: 'dns:a.example'"),
-    (issued('b.example'), [ROOT], 'CN'), (issued(days=-0.5), [ROOT], 'ended'),
+    (issued('b.example'), [ROOT], 'CN'),
+    (issued(['a.example', 'b.example']), [ROOT], "CN that was not asked for: 'b.example'"), (issued(days=-0.5), [ROOT], 'ended'),
     (issued(ca=True), [ROOT], 'of an authority'),
     (issued(), [MIDDLE], 'did not sign'), (issued(signed=KEYS[2]), [ROOT], 'did not sign'),
     (LEAF, [MIDDLE, LOW], 'did not sign'), (LEAF, [LOW, ROOT], 'did not sign'),
