@@ -26,6 +26,9 @@ _LONGEST_SHORT_LIFE = timedelta(days=10)
 
 _PROFILE_NAME = re.compile('[a-z0-9][a-z0-9_-]{0,63}')
 
+#: anyExtendedKeyUsage (RFC 5280, 4.2.1.12), with which a certificate is one for servers too.
+_ANY_USAGE = x509.ObjectIdentifier('2.5.29.37.0')
+
 #: What a key may be used for, by its kind (RFC 8017 and 3279; 8813; 8410; 9881).
 _SIGNS = frozenset({'digitalSignature', 'contentCommitment'})
 _USES = {
@@ -192,6 +195,10 @@ def _contradictions(profile: Profile) -> Iterator[tuple[str, str]]:
         yield 'extended_key_usage', 'has timeStamping, which must stand alone (RFC 3161, 2.3)'
     if profile.for_servers and profile.common_name == 'csr':
         yield 'common_name', 'must not be csr with serverAuth: some clients take it for a domain name'
+    if profile.common_name == 'csr' and (
+            not profile.extended_key_usage or _ANY_USAGE in profile.extended_key_usage):
+        yield 'common_name', ('must not be csr without an extended key usage that leaves serverAuth out: '
+                              'some clients take it for a domain name')
     if profile.for_servers and not (profile.domains or profile.ip_ranges or profile.uris):
         yield 'domains', 'must allow something with serverAuth, or ip_ranges or uris must'
     if twice := {key for key, _ in profile.subject} & set(profile.subject_from_csr):

@@ -205,6 +205,13 @@ def test_a_new_profile_has_to_say_what_it_is_for(mistake):
     assert mistake('[web]\n') == "profile 'web': extended_key_usage: must be said of a new profile."
 
 
+@pytest.mark.parametrize('usages', [[], ['2.5.29.37.0'], ['clientAuth', '2.5.29.37.0']])
+def test_a_common_name_is_not_whatever_a_request_says_where_servers_are_not_left_out(mistake, usages):
+    assert mistake(f'[web]\nextended_key_usage = {usages}\ncommon_name = "csr"\n') == (
+        "profile 'web': common_name: must not be csr without an extended key usage that leaves "
+        'serverAuth out: some clients take it for a domain name.')
+
+
 @pytest.mark.parametrize('name', ['"Web"', '"a b"', '""', '"-a"', f'"{"a" * 65}"'])
 def test_a_profile_has_a_plain_name(mistake, name):
     assert mistake(f'[{name}]\n').startswith('a profile cannot be called ')
