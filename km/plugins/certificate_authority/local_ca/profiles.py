@@ -197,8 +197,8 @@ def _contradictions(profile: Profile) -> Iterator[tuple[str, str]]:
         yield 'common_name', 'must not be csr with serverAuth: some clients take it for a domain name'
     if profile.common_name == 'csr' and (
             not profile.extended_key_usage or _ANY_USAGE in profile.extended_key_usage):
-        yield 'common_name', ('must not be csr without an extended key usage that leaves serverAuth out: '
-                              'some clients take it for a domain name')
+        yield 'common_name', ('must not be csr without an extended key usage that leaves serverAuth '
+                              'out: some clients take it for a domain name')
     if profile.for_servers and not (profile.domains or profile.ip_ranges or profile.uris):
         yield 'domains', 'must allow something with serverAuth, or ip_ranges or uris must'
     if twice := {key for key, _ in profile.subject} & set(profile.subject_from_csr):
