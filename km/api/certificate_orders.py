@@ -62,7 +62,7 @@ def checked(told: dict[str, Any], *, now: datetime) -> dict[str, Any]:
 
     :raises Invalid: the fields do not go together, or one is not what it must be.
     """
-    meta = {name: value for name, value in told.items() if value is not None}
+    meta = {name: _plain(value) for name, value in told.items() if value is not None}
     request_type = meta.get('request_type') or CUSTOM
     if request_type not in _TYPES:
         raise Invalid('Invalid Certificate Request Type')
@@ -97,6 +97,13 @@ def shown(meta: dict[str, Any], csr: str | None, environ: dict[str, Any],
     if csr and meta.get('has_request'):
         told['request_data'] = base64.b64encode(csr.encode()).decode()
     return told
+
+
+def _plain(value: Any) -> Any:
+    """A value with integers for what JSON lets clients write as 2048.0."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _kept(meta: dict[str, Any], request_type: str, not_after: datetime | None) -> dict[str, Any]:

@@ -206,3 +206,12 @@ def test_what_an_order_made_can_be_revoked_through_it(ann, memory):
 def test_quotas_hold_for_what_an_order_would_make(ann, admin):
     admin.put('/v1/project-quotas/alpha', {'project_quotas': {'secrets': 2}})
     assert 'quota' in said(ordered(ann, **NEW), 403)
+
+
+@pytest.mark.parametrize('kind', [{'algorithm': 'rsa', 'bit_length': 2048.0},
+                                  {'algorithm': 'ec', 'bit_length': 256.0},
+                                  {'renewal': {'percent': 50.0}}])
+def test_numbers_that_are_written_with_a_point_are_integers(ann, kind):
+    order = ann.get(placed(ann, **NEW, **kind)).json
+    assert (order['status'], order['meta'] | kind) == ('ACTIVE', order['meta'])
+    assert '.0' not in repr([order['meta'].get('bit_length'), order['meta'].get('renewal')])
