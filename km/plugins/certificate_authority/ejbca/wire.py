@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One HTTP call, and no more than one: it is not made again, follows nothing, and ends in time."""
+import contextlib
+import socket
+import threading
 import time
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -27,6 +30,39 @@ class Reply:
     content: bytes
 
 
+class _Connection(urllib3.connection.HTTPSConnection):
+    """One by which an answer begins in time, however slowly its headers drip."""
+
+    def getresponse(self) -> Any:
+        over = threading.Event()
+        alarm = threading.Timer(float(self.timeout or 0), _cut, (self.sock, over))
+        alarm.daemon = True
+        alarm.start()
+        try:
+            return super().getresponse()
+        finally:
+            alarm.cancel()
+            if over.is_set():  # what was cut may look like a whole answer
+                raise TimeoutError
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        self.poolmanager.pool_classes_by_scheme = {'https': _Pool}
+
+
+def _cut(sock: socket.socket, over: threading.Event) -> None:
+    over.set()
+    # The plain method: that of a TLS socket pulls the session away under who reads from it.
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
 def session(ca_file: str, certificate: tuple[str, str] | None) -> requests.Session:
     """A session that trusts this file alone, and takes nothing from the environment: no proxy, no
     password file. Files that are renewed are used for the next connection.
@@ -37,7 +73,7 @@ def session(ca_file: str, certificate: tuple[str, str] | None) -> requests.Sessi
     made.trust_env = False
     made.verify, made.cert = ca_file, certificate
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    made.mount('https://', requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
+    made.mount('https://', _Adapter(pool_maxsize=_CONNECTIONS, max_retries=0))
     made.headers.update({'Accept': 'application/json', 'Accept-Encoding': 'identity'})
     return made
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A call over HTTP: what is read of an answer, and what is not."""
 import contextlib
+import time
 
 import pytest
 import requests
@@ -18,11 +19,11 @@ def server(folder):
         yield server
 
 
-def sent(server):
+def sent(server, seconds=5):
     session = wire.session(server.ca_file, None)
     with contextlib.closing(session):
-        return wire.send(session, requests.Request('GET', f'{server.url}/x'), name='blue', seconds=5,
-                         most_bytes=MOST)
+        return wire.send(session, requests.Request('GET', f'{server.url}/x'), name='blue',
+                         seconds=seconds, most_bytes=MOST)
 
 
 @pytest.mark.parametrize('status', [200, 302, 404])
@@ -41,6 +42,26 @@ def test_no_more_is_read_than_is_wanted_whatever_the_status_is(server, status):
         sent(server)
     assert told.value.operators == 'The answer of EJBCA is longer than km reads.'
     assert sum(written) < 18 * 2 ** 20
+
+
+@pytest.mark.parametrize('begun', [
+    b'', b'HTTP/1.1 2', b'HTTP/1.1 200 OK\r\n', b'HTTP/1.1 200 OK\r\n\r\n'])
+def test_an_answer_that_drips_is_too_slow_wherever_it_does(server, begun):
+    def dripping(file):
+        file.write(begun)
+        with contextlib.suppress(OSError):
+            for _ in range(50):
+                file.write(b'0')
+                file.flush()
+                time.sleep(0.1)
+
+    server.says('/x', (200, dripping, {}))
+    began = time.monotonic()
+    with pytest.raises(NoAnswer) as told:
+        sent(server, seconds=0.5)
+    assert time.monotonic() - began < 3
+    assert told.value.operators == 'EJBCA did not answer within http_timeout_seconds.'
+    assert told.value.retry_after_seconds == 5
 
 
 @pytest.mark.parametrize('place', ['https://[', '//', '/y', 'ftp://a.test/', '\xe4'])
