@@ -41,6 +41,7 @@ def place(ctx: Context, *, meta: dict[str, Any], request_type: str, csr: bytes |
     :returns: the id.
     :raises Invalid, Forbidden: what is said of the authority or the container is not so.
     :raises QuotaExceeded: there is no room for the order, or for what it would make.
+    :raises Unavailable: the authority is not enabled here.
     """
     if csr is not None:
         requests.require_sane(csr)
@@ -111,7 +112,9 @@ def _insert(ctx: Context, meta: dict[str, Any], container: str | None, ca_id: st
         makes = {'secrets': 2 if key or how['csr'] else 3, 'containers': 1}
         quotas.require_room(ctx, connection, orders=1, **makes)
         hosted = ctx.authorities.get(authority.plugin_name)
-        step = APPROVE if hosted and hosted.needs_approval else _first_step(how['csr'])
+        if hosted is None:  # whoever has it knows whether its orders must be approved
+            raise Unavailable(f"The certificate authority '{authority.plugin_name}' is not enabled.")
+        step = APPROVE if hosted.needs_approval else _first_step(how['csr'])
         insert(connection, ctx, order_id, meta=meta, due=now, authority_id=authority.id, step=step,
                **how, **key)
     return order_id

@@ -61,6 +61,8 @@ def advance(ctx: Context, job: Job) -> None:
         for _ in range(_MOST_STEPS):
             progress = _asked(ctx, job, order)
             if isinstance(progress, Issued):
+                if job.status == DELETING:
+                    raise _GivenUp  # there is nobody left to keep it for
                 certificates.keep(ctx, job, order, progress)
                 return
             order = _waits(ctx, job, progress)
@@ -90,7 +92,7 @@ def _asked(ctx: Context, job: Job, order: Row) -> Issued | Pending:
     """What the authority says.
 
     One that nobody wants any more is asked once more whether there is a certificate: what it has issued
-    shall not be lost.
+    shall not be lost, unless the order was deleted.
 
     :raises _GivenUp: nobody wants it, and the authority has issued nothing.
     """
