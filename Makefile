@@ -30,12 +30,12 @@ lint: $(VENV)/.test
 
 $(VENV)/.run: setup.cfg
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable '.[local_ca]'
+	$(PIP) install --editable '.[local-ca]'
 	@touch $@
 
 $(VENV)/.test: setup.cfg tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable '.[testing,client,messaging,mysql,pkcs11,kmip,acme,ejbca,local_ca]' --requirement tests/requirements.txt
+	$(PIP) install --editable '.[testing,client,messaging,mysql,pkcs11,kmip,acme,ejbca,local-ca]' --requirement tests/requirements.txt
 	@touch $@ $(VENV)/.run
 
 clean:

@@ -19,7 +19,7 @@ try:
     from pkilint import loader
     from pkilint.pkix import certificate, extension, name
     from pkilint.validation import ValidationFindingSeverity
-except ImportError:  # without km[local_ca]: see require_installed
+except ImportError:  # without km[local-ca]: see require_installed
     loader = None
 
 #: Findings that are none for a private authority, with the reason.
@@ -41,7 +41,7 @@ def require_installed(where: str) -> None:
     :raises Misconfigured: pkilint is not installed.
     """
     if loader is None:
-        raise Misconfigured(f'{where}: linting needs more packages: pip install "km[local_ca]".')
+        raise Misconfigured(f'{where}: linting needs more packages: pip install "km[local-ca]".')
 
 
 def require_clean(builder: x509.CertificateBuilder, issuer: x509.Certificate) -> None:

@@ -146,7 +146,7 @@ def test_without_pkilint_it_is_the_option_that_is_wrong():
                '    print(error.sentence)\n')
     said = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
     assert said.stdout == ('[certificate_authority:ours] lint: linting needs more packages: '
-                           'pip install "km[local_ca]".\n')
+                           'pip install "km[local-ca]".\n')
 
 
 def test_with_pkilint_nothing_is_wrong():
