@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Orders, renewals and notices on the databases that refuse what does not fit."""
+import contextlib
 import dataclasses
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 
 from km.db import certificates, models
 from km.db.engine import Database
-from km.errors import Rejected, Unavailable
+from km.errors import KmError, Rejected, Unavailable
 from km.identity import Identity
-from km.lifecycle import authorities, projects, revocations, upkeep
+from km.lifecycle import authorities, containers, orders, projects, revocations, secrets, upkeep
 from tests.unit.lifecycle import conftest
 from tests.unit.lifecycle.conftest import SameThreadAuthority
 from tests.unit.lifecycle.test_certificate_orders import placed, run
@@ -134,3 +136,48 @@ def test_notice_is_given_of_what_nobody_renews(certified, rows, listener, clock)
     with told.statement() as connection:
         (_, count, _, failed), = certificates.soonest(connection)
     assert (count, failed) == (2, 0)
+
+
+def test_many_who_sweep_while_owners_change_their_minds_leave_whole_pairs(
+        certified, rows, store, authority, clock, caplog):
+    authority.memory.pending_polls = 1
+    for _ in range(12):
+        placed(certified, renews=True, renew_percent=50)
+    run(certified)
+    clock.forward(minutes=1)
+    upkeep.sweep(certified)
+    first = rows('certificates')
+    assert len(first) == 12
+    clock.forward(days=46)
+    cast = dataclasses.replace(certified, cast=lambda *_, **__: None)
+
+    def act(number):
+        with contextlib.suppress(KmError):
+            if number % 3 == 0:
+                upkeep.sweep(cast)
+            elif number % 3 == 1:
+                containers.delete(cast, container_id=first[number % 6]['container_id'])
+            else:
+                secrets.delete(cast, secret_id=first[6 + number % 4]['certificate_id'])
+                revocations.revoke(cast, certificate_id=first[10]['id'], reason='superseded')
+                for order in rows('orders'):
+                    if order['status'] == 'PENDING' and number == 5:
+                        orders.delete(cast, order_id=order['id'])
+
+    with ThreadPoolExecutor(9) as threads:
+        list(threads.map(act, range(36)))
+    for _ in range(4):
+        clock.forward(minutes=30)
+        upkeep.sweep(cast)
+    assert 'nobody foresaw' not in caplog.text
+    assert 'Traceback' not in caplog.text
+    left = {row['id'] for row in rows('containers')}
+    for row in rows('certificates'):
+        if row['is_current'] and row['container_id'] in left:
+            held = {one['secret_id'] for one in rows('container_secrets')
+                    if one['container_id'] == row['container_id']}
+            assert held <= {row['certificate_id'], row['intermediates_id'], row['private_key_id']}
+            assert row['private_key_id'] in held
+    assert {row['status'] for row in rows()} <= {'ACTIVE', 'DELETING'}
+    assert {row['id'] for row in rows() if row['reference']} == set(store.payloads)
+    assert max(row['version'] for row in rows('certificates')) == 2
