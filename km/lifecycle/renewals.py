@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Row
 
 from km.certificates import requests
 from km.db import certificates as rows
-from km.db import secrets
+from km.db import orders, secrets
 from km.db.certificate_orders import ISSUE, REQUEST
 from km.db.failures import retried
-from km.errors import Conflict, KmError, NotFound
+from km.errors import Conflict, KmError, NotFound, Rejected
 from km.identity import Identity
 from km.interfaces import RenewalAdviser, RenewalWindow
 from km.lifecycle import certificate_orders as placing
@@ -200,15 +200,26 @@ def _place(ctx: Context, certificate_id: str) -> str | None:
 
 def _insert(ctx: Context, connection: Connection, row: Row) -> str:
     order_id, now = str(uuid.uuid4()), ctx.clock()
-    meta = {'request_type': 'renewal', 'profile': row.profile, 'renews': row.id}
+    meta = {'request_type': 'renewal', 'profile': row.profile, 'renews': row.id,
+            **_details(connection, row)}
     owner = Identity(user_id=row.creator_id, project_id=row.project_id,
                      request_id=ctx.identity.request_id)
+    request = _request(row, meta)
+    if len(json.dumps(meta, ensure_ascii=False)) > _LONGEST_META:
+        raise Rejected('What the order told the authority has no room in the one that renews.')
     placing.insert(
         connection, replace(ctx, identity=owner), order_id, due=now, authority_id=row.authority_id,
         request_type='renewal', profile=row.profile, renews=row.id, renew_percent=row.renew_percent,
-        renew_key=row.renew_key, **_request(row, meta), meta=meta)
+        renew_key=row.renew_key, **request, meta=meta)
     rows.change(connection, row.id, renewal=order_id, renew_at=None)
     return order_id
+
+
+def _details(connection: Connection, row: Row) -> dict[str, Any]:
+    """What else the authority was told, if the order that told it is still there."""
+    order = orders.get(connection, row.order_id, project_id=row.project_id)
+    details = {} if order is None else json.loads(order.meta).get('details')
+    return {'details': details} if details else {}
 
 
 def _request(row: Row, meta: dict[str, Any]) -> dict[str, Any]:

@@ -305,3 +305,15 @@ def test_former_versions_that_have_ended_go_but_for_the_last_three(renewing, row
         upkeep.sweep(renewing)
     assert [row['version'] for row in versions(rows)] == [7, 8, 9, 10]
     assert len(store.payloads) == len(rows()) == 12
+
+
+def test_what_a_custom_order_says_of_its_own_is_said_again(certified, rows, authority, clock):
+    placed(certified, renews=True, renew_percent=50, request_type='custom', meta={
+        'request_type': 'custom', 'subject_dn': 'cn=www.example.org', 'details': {'note': 'urgent'}})
+    run(certified)
+    for version in (2, 3):
+        clock.forward(days=46)
+        upkeep.sweep(certified)
+        run(certified)
+        assert current(rows)['version'] == version
+        assert authority.memory.requests[-1].details == {'note': 'urgent'}
