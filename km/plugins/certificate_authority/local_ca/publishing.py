@@ -61,7 +61,13 @@ class Publishing:
         def due(row: sa.Row, of: Signer) -> bool:
             return row.next_update < next_update or row.version < of.version
 
-        self._until_not(due, issuer, lambda: self._make(issuer, None, next_update))
+        try:
+            self._until_not(due, issuer, lambda: self._make(issuer, None, next_update))
+        except Unavailable:
+            made = self._newest(issuer, _COMPLETE)
+            if made is None or due(made, self._signers.get(issuer.id)):
+                raise
+            # Another process has made it, and destroyed the key before this one signed.
 
     def newest(self) -> dict[str, Crl]:
         """The newest complete CRL of every issuer, by its id."""

@@ -82,6 +82,30 @@ class Keeping:
         raise Killed
 
 
+class Overtaken(Keeping):
+    """A key store that is slow to sign: something else happens before it does."""
+
+    def __init__(self, store, happens):
+        super().__init__(store)
+        self._happens = [happens]
+
+    def sign(self, request):
+        if self._happens:
+            self._happens.pop()()
+        return self._store.sign(request)
+
+    def delete(self, stored):
+        self._store.delete(stored)
+
+
+def test_who_is_overtaken_while_removing_an_authority_finds_it_removed(ca, store, opens):
+    several = an_authority(ca)
+    slow = opens(key_stores={'soft': Overtaken(
+        store, lambda: ca.remove_subordinate(several[0].name))})
+    slow.remove_subordinate(several[0].name)
+    require_removed(ca, *several)
+
+
 def test_what_was_begun_before_its_authority_was_removed_is_not_signed_after_its_last_crl(
         ca, store, opens):
     """Else there were a certificate that no CRL has."""
