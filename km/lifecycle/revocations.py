@@ -69,6 +69,8 @@ def revoke_due(ctx: Context) -> int:
             try:
                 _carry_out(ctx, row)
                 done += 1
+            except (Rejected, NotSupported, NotFound) as error:
+                LOG.error('Certificate %s is not revoked, as was asked for: %s', row.id, error.sentence)
             except KmError as error:
                 LOG.warning('Certificate %s is revoked later: %s', row.id, error.sentence)
                 _later(ctx, row, error)

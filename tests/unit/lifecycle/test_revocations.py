@@ -162,3 +162,15 @@ def test_what_is_on_hold_stays_so_if_the_authority_refuses_more_when_it_is_back(
     upkeep.sweep(certified)
     row = the_certificate(rows)
     assert (row['revocation_reason'], bool(row['revoked'])) == ('certificateHold', True)
+
+
+def test_what_is_refused_after_it_was_accepted_is_an_error_in_the_log(
+        certified, issued, authority, clock, caplog):
+    authority.memory.fail('revoke', Unavailable('Down.'))
+    revoke(certified, issued)
+    authority.memory.fail('revoke', Rejected('Never.'))
+    clock.forward(hours=1)
+    assert upkeep.sweep(certified).revoked == 0
+    record, = (record for record in caplog.records if record.levelname == 'ERROR')
+    assert record.message == f'Certificate {issued} is not revoked, as was asked for: Never.'
+    assert 'revoked later: Never.' not in caplog.text
