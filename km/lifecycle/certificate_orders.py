@@ -14,7 +14,7 @@ from km.db import certificate_orders as rows
 from km.db import orders
 from km.db.certificate_orders import APPROVE, ISSUE, REQUEST
 from km.db.failures import retried
-from km.errors import Conflict, Forbidden, NotFound, Unavailable
+from km.errors import Conflict, Forbidden, Unavailable
 from km.lifecycle import authorities, certificate_requests, certificate_steps, quotas
 from km.lifecycle.context import Context, task
 from km.lifecycle.jobs import CERTIFICATE, Job, lease
@@ -84,22 +84,22 @@ def _approve(ctx: Context, order_id: str) -> None:
 
 
 @task('order:cancel')
-@retried
 def cancel(ctx: Context, *, order_id: str) -> None:
     """Give up a pending order of a certificate, unless there is one by then.
 
-    :raises NotFound: there is no such order, or it is not pending.
+    :raises Conflict: it is not pending any more, or is none of a certificate.
     """
-    _hurry(ctx, order_id, deleting=False)
+    if not _is_given_up(ctx, order_id, deleting=False):
+        raise Conflict('The order is not a pending one of a certificate.')
+    have_processed(ctx, order_id)
 
 
 def delete(ctx: Context, *, order_id: str) -> bool:
     """Have a pending order of a certificate given up and removed; False if it is not pending."""
-    try:
-        _hurry(ctx, order_id, deleting=True)
-    except NotFound:
-        return False
-    return True
+    given_up = _is_given_up(ctx, order_id, deleting=True)
+    if given_up:
+        have_processed(ctx, order_id)
+    return given_up
 
 
 @retried
@@ -154,12 +154,11 @@ def process(ctx: Context, *, order_id: str) -> None:
         certificate_steps.advance(ctx, Job.of(row))
 
 
-def _hurry(ctx: Context, order_id: str, *, deleting: bool) -> None:
+@retried
+def _is_given_up(ctx: Context, order_id: str, *, deleting: bool) -> bool:
     with ctx.transaction() as connection:
-        if not orders.due_now(connection, order_id, project_id=ctx.identity.project_id,
-                              now=ctx.clock(), deleting=deleting):
-            raise NotFound('Order not found, or it is not pending.')
-        rows.cancel(connection, order_id)
-    have_processed(ctx, order_id)
-
-
+        pending = orders.due_now(connection, order_id, project_id=ctx.identity.project_id,
+                                 now=ctx.clock(), deleting=deleting)
+        if pending:
+            rows.cancel(connection, order_id)
+    return pending

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from km.errors import NotFound, Rejected, Unavailable
+from km.errors import Conflict, NotFound, Rejected, Unavailable
 from km.lifecycle import certificate_orders, orders, secrets, upkeep
 from tests.unit.lifecycle.conftest import Killed, killed_at
 
@@ -257,7 +257,7 @@ def test_an_order_can_be_cancelled_while_it_waits(certified, rows, store, author
     assert authority.memory.cancelled == {order_id}
     settled(certified, clock)
     assert_nothing_left(rows, store)
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict, match='pending'):
         certificate_orders.cancel(certified, order_id=order_id)
 
 

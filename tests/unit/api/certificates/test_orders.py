@@ -193,7 +193,7 @@ def test_a_pending_order_can_be_cancelled(ann, memory):
     assert ann.post(path + '/cancel', **V1_4).status_int == 202
     order = ann.get(path).json
     assert (order['status'], order['error_reason']) == ('ERROR', 'The order was cancelled.')
-    assert ann.post(path + '/cancel', **V1_4).status_int == 404
+    assert ann.post(path + '/cancel', **V1_4).status_int == 409
 
 
 def test_what_an_order_made_can_be_revoked_through_it(ann, memory):
