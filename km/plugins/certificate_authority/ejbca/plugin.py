@@ -5,6 +5,7 @@ Each order has an end entity of its own, which is named by the order's id. Befor
 EJBCA is asked what it has for that name: so whatever is asked twice happens once. Nothing is given to
 anybody but what is for the key and the names of the order, ends in time, and verifies to an anchor.
 """
+import contextlib
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from km.interfaces import (
     RevokeRequest,
     Unavailable,
 )
-from km.plugins.certificate_authority.ejbca import authority, checking, failures
+from km.plugins.certificate_authority.ejbca import authority, checking, failures, searching
 from km.plugins.certificate_authority.ejbca.approvals import ApprovedEnrollment
 from km.plugins.certificate_authority.ejbca.connection import Connection
 from km.plugins.certificate_authority.ejbca.delivery import Delivery
@@ -89,9 +90,16 @@ class Ejbca(CertificateAuthority):
         self._enrollment.cancel(self._named(pending.order, self._config.usual_profile))
 
     def revoke(self, request: RevokeRequest) -> None:
-        self._revocation.revoke(
-            x509.load_der_x509_certificate(request.certificate), request.reason,
-            request.invalidity_date)
+        """Revoke a certificate, and with it any other for its key and its order: EJBCA may have made one
+        that km gave up to hear of, and nobody else would revoke that."""
+        certificate = x509.load_der_x509_certificate(request.certificate)
+        self._revocation.revoke(certificate, request.reason, request.invalidity_date)
+        for twin in searching.certificates(
+                self._connection, f'{self._config.username_prefix}{request.order_id}',
+                certificate.public_key()):
+            if twin != certificate:
+                with contextlib.suppress(Rejected):  # it is by another authority, or never revoked so
+                    self._revocation.revoke(twin, request.reason, request.invalidity_date)
 
     def _require_what_it_takes(self) -> None:
         authority.find(self._connection, self._config.certificate_authority)

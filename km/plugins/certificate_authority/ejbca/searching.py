@@ -24,19 +24,27 @@ def certificate(connection: Connection, username: str, csr: x509.CertificateSign
 
     :raises NoAnswer: EJBCA does not say.
     """
+    ours = certificates(connection, username, csr.public_key())
+    if len(ours) > 1:
+        LOG.warning('Certificate authority %s: EJBCA made %d certificates for %s, where km ordered one.',
+                    connection.name, len(ours), username)
+    return min(ours, key=lambda one: (one.not_valid_before_utc, one.serial_number), default=None)
+
+
+def certificates(connection: Connection, username: str, public_key: Any) -> list[x509.Certificate]:
+    """All certificates of an end entity for a key.
+
+    :raises NoAnswer: EJBCA does not say.
+    """
     answer = connection.ask('POST', 'v1', 'certificate', 'search', body=_query(username))
     found = answer.fields().get('certificates')
     if not answer.done or not isinstance(found, list):
         raise _refused(connection, answer.message)
     try:
-        certificates = [encodings.certificate(told['certificate']) for told in found]
-        ours = [one for one in certificates if one.public_key() == csr.public_key()]
+        read = [encodings.certificate(told['certificate']) for told in found]
+        return [one for one in read if one.public_key() == public_key]
     except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
         raise connection.not_ejbca() from None
-    if len(ours) > 1:
-        LOG.warning('Certificate authority %s: EJBCA made %d certificates for %s, where km ordered one.',
-                    connection.name, len(ours), username)
-    return min(ours, key=lambda one: (one.not_valid_before_utc, one.serial_number), default=None)
 
 
 def entity_status(connection: Connection, username: str) -> str | None:

@@ -21,6 +21,7 @@ from km.interfaces import (
     Unavailable,
 )
 from km.plugins.certificate_authority.ejbca import failures
+from km.plugins.certificate_authority.ejbca.order import Progress
 from km.plugins.certificate_authority.ejbca.revocation import REASONS, WAITS
 from tests.functional.certificates.ejbca_orders import (
     assert_fits,
@@ -229,6 +230,15 @@ def test_a_certificate_is_revoked_for_every_reason(server, opened, reason):
         plugin.revoke(revocation(issued, reason))
     assert server.certificates[0]['reason'] == (None if reason == 'removeFromCRL' else REASONS[reason])
     assert sum(call == 'PUT revoke' for call in server.calls) == (reason != 'removeFromCRL')
+
+
+def test_what_was_made_twice_for_an_order_is_revoked_twice(server, opened):
+    plugin, placed, other = opened(), order(), order()
+    issued = plugin.issue(placed)
+    assert_fits(plugin._enrollment._next(plugin._order(placed), Progress()), placed, server.root)
+    plugin.issue(other)
+    plugin.revoke(replace(revocation(issued, 'keyCompromise'), order_id=placed.order_id))
+    assert [kept['reason'] for kept in server.certificates] == ['KEY_COMPROMISE'] * 2 + [None]
 
 
 def test_a_hold_can_be_taken_back_or_become_final(server, opened):
