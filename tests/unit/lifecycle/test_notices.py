@@ -26,7 +26,7 @@ def days_left(listener):
             if event.kind == 'certificate.expiring']
 
 
-def lived(ctx, clock, days, each_day=8):
+def lived(ctx, clock, days, each_day=4):
     """So many days pass, with so many sweeps."""
     for _ in range(days * each_day):
         clock.forward(days=1 / each_day)
