@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread that sweeps in the background."""
+import bisect
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +12,9 @@ from km.lifecycle import upkeep
 from km.lifecycle.context import Context
 
 LOG = logging.getLogger(__name__)
+
+#: Reminders are kept by parts of a second, and for an hour: so there are never too many.
+_A_SECOND, _FARTHEST_SECONDS = 10, 3600
 
 
 class Sweeper:
@@ -22,8 +27,8 @@ class Sweeper:
         self._context, self._seconds = context, seconds
         self._changed = threading.Condition()
         self._stopped = False
-        #: When to look next, of ``time.monotonic``.
-        self._reminder = float('inf')
+        #: When to look, of ``time.monotonic``, the next first.
+        self._reminders: list[float] = []
         self._thread = threading.Thread(target=self._run, name='km-sweeper', daemon=True)
 
     def start(self) -> None:
@@ -36,8 +41,13 @@ class Sweeper:
         :param at: by the context's clock.
         """
         seconds = (at - self._context.clock()).total_seconds()
+        if seconds > _FARTHEST_SECONDS:
+            return  # a sweep will find it
+        when = math.ceil((time.monotonic() + seconds) * _A_SECOND) / _A_SECOND
         with self._changed:
-            self._reminder = min(self._reminder, time.monotonic() + seconds)
+            place = bisect.bisect_left(self._reminders, when)
+            if self._reminders[place:place + 1] != [when]:
+                self._reminders.insert(place, when)
             self._changed.notify()
 
     def stop(self) -> None:
@@ -58,10 +68,15 @@ class Sweeper:
     def _reminded_before(self, again: float) -> bool:
         """Wait until a reminder or that time, whichever is first; whether it was a reminder."""
         with self._changed:
-            while not self._stopped and (left := min(again, self._reminder) - time.monotonic()) > 0:
+            while not self._stopped:
+                left = min([again, *self._reminders[:1]]) - time.monotonic()
+                if left <= 0:
+                    break
                 self._changed.wait(left)
-            reminded = not self._stopped and self._reminder < again
-            self._reminder = float('inf')  # a sweep does what it was about as well
+            # What is due by now is done by whatever comes next; what is not has its turn later.
+            due = bisect.bisect_right(self._reminders, time.monotonic())
+            reminded = not self._stopped and due > 0 and self._reminders[0] < again
+            del self._reminders[:due]
             return reminded
 
     def _do(self, work: Callable[[Context], upkeep.Swept]) -> None:

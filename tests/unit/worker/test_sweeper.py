@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sweep in the background."""
 import time
+from datetime import timedelta
 
 from km.worker.sweeper import Sweeper
 
@@ -49,3 +50,21 @@ def test_what_it_is_reminded_of_is_done_before_the_next_sweep(house, ann, clock)
 
 def test_a_sweeper_that_never_began_stops_at_once():
     Sweeper(context=None, seconds=60).stop()
+
+
+def test_no_reminder_is_lost_to_one_that_comes_before_it(house, clock):
+    done = []
+
+    class Counting(Sweeper):
+        def _do(self, work):
+            done.append(work)
+
+    sweeper = Counting(house.context, seconds=60)
+    sweeper.start()
+    wait_until(lambda: len(done) == 1)
+    for milliseconds in (600, 150, 300, 310):
+        sweeper.remind(clock() + timedelta(milliseconds=milliseconds))
+    wait_until(lambda: len(done) >= 4)
+    time.sleep(0.3)
+    sweeper.stop()
+    assert 4 <= len(done) <= 5
