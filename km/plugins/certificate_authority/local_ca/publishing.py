@@ -26,6 +26,8 @@ LOG = logging.getLogger(__name__)
 
 #: How often somebody else may take the number.
 _MOST_ATTEMPTS = 20
+#: How many that have not ended are kept beside the newest: each may be large, and nobody asks for them.
+_MOST_KEPT = 50
 _COMPLETE = CRLS.c.base_number.is_(None)
 
 
@@ -153,9 +155,10 @@ class Publishing:
                 base_number=None if base is None else base.number)
         except IntegrityError:
             return  # somebody else took the number
-        self._database.run(CRLS.delete().where(
-            CRLS.c.issuer_id == issuer.id, CRLS.c.next_update < this_update,
-            CRLS.c.number <= (number if base is None else base.number - 1)))
+        ended = sa.and_(CRLS.c.next_update < this_update,
+                        CRLS.c.number <= (number if base is None else base.number - 1))
+        passed = sa.and_(CRLS.c.number <= number - _MOST_KEPT, *([] if base is None else [~_COMPLETE]))
+        self._database.run(CRLS.delete().where(CRLS.c.issuer_id == issuer.id, sa.or_(ended, passed)))
 
     def _entries(self, issuer: Signer, before: sa.Row | None) -> list[Entry]:
         """What is revoked and has not ended, or had not when the complete CRL before was made."""

@@ -235,6 +235,21 @@ def _broken(_request):
     raise Unavailable('The store does not answer.')
 
 
+def test_of_crls_that_have_not_ended_few_are_kept(opens):
+    for deltas in (0, 10):
+        ca = opens(delta_crl_minutes=deltas)
+        order = an_order()
+        issued = ca.issue(order)
+        for number in range(60):
+            ca.revoke(a_revocation(order, issued, 'removeFromCRL' if number % 2 else 'certificateHold'))
+            ca.crl(CrlRequest(issuer=issuer_id(ca), delta=deltas > 0))
+        kept = rows(ca, CRLS, issuer_id=issuer_id(ca))
+        assert len(kept) <= (102 if deltas else 51)  # the complete ones of before among them
+        newest = max(row.number for row in kept)
+        assert crl(ca)[0].number == max(row.number for row in kept if row.base_number is None)
+        assert newest == 60 * (1 + (deltas > 0))
+
+
 def test_crls_that_ended_are_forgotten(ca):
     for _ in range(20):
         crl(ca)
