@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from km.db import pages
 from km.db.models import (
@@ -223,20 +222,6 @@ def outdated(connection: sa.Connection, told: Mapping[str, Mapping[str, Mapping[
             found += _changed(row, {'status': DISABLED}, now=now,
                               until=until if key[0] in told else None)
     return found
-
-
-def write(connection: sa.Connection, statements: Sequence[sa.Executable]) -> bool:
-    """Run all statements of ``outdated``; False, and none of them, if somebody else did meanwhile.
-
-    Needs a transaction.
-    """
-    try:
-        with connection.begin_nested():
-            for statement in statements:
-                connection.execute(statement)
-    except IntegrityError:
-        return False
-    return True
 
 
 def _changed(row: sa.Row, wanted: Mapping[str, Any], *, now: datetime,

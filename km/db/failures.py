@@ -4,9 +4,10 @@ import functools
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
@@ -48,6 +49,20 @@ def retried(work: Callable[_Arguments, _Answer]) -> Callable[_Arguments, _Answer
             pause *= 2
 
     return patient
+
+
+def all_or_none(connection: sa.Connection, statements: Iterable[sa.Executable]) -> bool:
+    """Run statements; False, and none of them, if somebody else did the like meanwhile.
+
+    Needs a transaction.
+    """
+    try:
+        with connection.begin_nested():
+            for statement in statements:
+                connection.execute(statement)
+    except IntegrityError:
+        return False
+    return True
 
 
 def explain(context: ExceptionContext) -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from km.db.models import (
     ACTIVE,
@@ -69,20 +68,6 @@ def outdated(connection: sa.Connection, plugins: Mapping[str, str], *, default: 
             found.append(SECRET_STORES.update().where(_columns.name == name).values(
                 updated=now, **wanted))
     return found
-
-
-def write(connection: sa.Connection, statements: Sequence[sa.Executable]) -> bool:
-    """Run all statements of ``outdated``; False, and none of them, if somebody else did meanwhile.
-
-    Needs a transaction.
-    """
-    try:
-        with connection.begin_nested():
-            for statement in statements:
-                connection.execute(statement)
-    except IntegrityError:
-        return False
-    return True
 
 
 def _one(connection: sa.Connection, condition: sa.ColumnElement) -> sa.Row | None:

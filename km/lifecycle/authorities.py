@@ -12,7 +12,7 @@ from km.certificates import certificates
 from km.db import authorities as rows
 from km.db import chosen_authorities as chosen
 from km.db import settings
-from km.db.failures import retried
+from km.db.failures import all_or_none, retried
 from km.db.models import ACTIVE
 from km.errors import (
     Conflict,
@@ -180,7 +180,7 @@ def _write(ctx: Context, told: Told, *, whole: bool) -> None:
         if not statements:
             return
         with ctx.transaction() as connection:
-            if rows.write(connection, statements):
+            if all_or_none(connection, statements):
                 return
     raise Unavailable('The certificate authorities could not be written down.')
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row
 
 from km.db import secrets, settings
 from km.db import stores as rows
-from km.db.failures import retried
+from km.db.failures import all_or_none, retried
 from km.db.models import ACTIVE
 from km.errors import Conflict, Invalid, KmError, NotFound, Unavailable
 from km.hosting.store import HostedStore
@@ -36,7 +36,7 @@ def announce(ctx: Context, plugins: Mapping[str, str]) -> None:
         if not statements:
             return
         with ctx.transaction() as connection:
-            if rows.write(connection, statements):
+            if all_or_none(connection, statements):
                 return
     raise Unavailable('The secret stores could not be written down.')
 

@@ -7,10 +7,15 @@ import socket
 
 from oslo_config import cfg
 
-from km.interfaces import Challenge, ChallengeResponder, KmError, Rejected, Unavailable
+from km.interfaces import Challenge, ChallengeResponder, Rejected, Unavailable
 from km.plugins.challenge_responder import http_serving
 from km.plugins.challenge_responder.complaints import address, misconfigured
-from km.plugins.challenge_responder.listening import CONNECTION_SECONDS, Listener, reachable
+from km.plugins.challenge_responder.listening import (
+    CONNECTION_SECONDS,
+    Listener,
+    listening,
+    reachable,
+)
 from km.plugins.challenge_responder.proof_folder import ProofFolder
 
 _PROOF = re.compile(r'([A-Za-z0-9_-]{1,255})\.[A-Za-z0-9_-]{1,255}')
@@ -48,7 +53,9 @@ class Http01(ChallengeResponder):
             if self._content(name):
                 self._folder.remove(name)
         if self.settings.listen:
-            self._listen()
+            self._listener = listening(
+                self.name, self.settings.listen, lambda connection, deadline: http_serving.serve(
+                    connection, deadline, self._served), is_served=self.check)
 
     def present(self, challenge: Challenge) -> float:
         """Write the file.
@@ -84,30 +91,6 @@ class Http01(ChallengeResponder):
         """Listen no more."""
         if self._listener:
             self._listener.close()
-
-    def _listen(self) -> None:
-        try:
-            place = address(self.settings.listen)
-        except ValueError:
-            raise misconfigured(self.name, 'listen',
-                                f"'{self.settings.listen}' is no address:port") from None
-        listener = Listener(place, lambda connection, deadline: http_serving.serve(
-            connection, deadline, self._served))
-        try:
-            listener.open()
-        except OSError as error:
-            self._require_served(error)
-        else:
-            self._listener = listener
-
-    def _require_served(self, error: OSError) -> None:
-        """Another user's process may listen there already, as km's own does while an administrator runs
-        a command. That is as good, if it serves the folder."""
-        try:
-            self.check()
-        except KmError:
-            raise misconfigured(self.name, 'listen', f'km cannot listen on {self.settings.listen} '
-                                f'({error.strerror})') from None
 
     def _served(self, token: str) -> bytes | None:
         try:

@@ -7,6 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from km.interfaces import KmError
+from km.plugins.challenge_responder.complaints import address, misconfigured
+
 LOG = logging.getLogger(__name__)
 
 #: What one connection may take in all, from its acceptance on.
@@ -19,13 +22,43 @@ _PAUSE_SECONDS = 0.1
 _STOP_SECONDS = 5.0
 
 
+Serve = Callable[[socket.socket, float], None]
+
+
+def listening(name: str, where: str, serve: Serve, *,
+              is_served: Callable[[], object]) -> 'Listener | None':
+    """A listener that is open; None if another user's process listens there already, as km's own does
+    while an administrator runs a command, and serves what this one would.
+
+    :param name: the operator's name of the responder.
+    :param where: address and port, as the option ``listen`` has them.
+    :param serve: see ``Listener``.
+    :param is_served: finds out whether somebody does; raises ``KmError`` if nobody does.
+    :raises Misconfigured: it is no such address, or nobody can listen there.
+    """
+    try:
+        listener = Listener(address(where), serve)
+    except ValueError:
+        raise misconfigured(name, 'listen', f"'{where}' is no address:port") from None
+    try:
+        listener.open()
+    except OSError as error:
+        try:
+            is_served()
+        except KmError:
+            raise misconfigured(name, 'listen',
+                                f'km cannot listen on {where} ({error.strerror})') from None
+        return None
+    return listener
+
+
 class Listener:
     """Takes connections on an address, each in a thread of its own.
 
     Several processes of one user may listen on one address: the kernel shares the connections out.
     """
 
-    def __init__(self, address: tuple[str, int], serve: Callable[[socket.socket, float], None]):
+    def __init__(self, address: tuple[str, int], serve: Serve):
         """Remember them.
 
         :param serve: is given each connection, and by when (``time.monotonic``) it has to return; what

@@ -7,10 +7,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from oslo_config import cfg
 
-from km.interfaces import Challenge, ChallengeResponder, KmError, Rejected, Unavailable
+from km.interfaces import Challenge, ChallengeResponder, Rejected, Unavailable
 from km.plugins.challenge_responder import acme_tls
-from km.plugins.challenge_responder.complaints import address, misconfigured
-from km.plugins.challenge_responder.listening import CONNECTION_SECONDS, Listener, reachable
+from km.plugins.challenge_responder.complaints import address
+from km.plugins.challenge_responder.listening import (
+    CONNECTION_SECONDS,
+    Listener,
+    listening,
+    reachable,
+)
 from km.plugins.challenge_responder.proof_folder import ProofFolder
 
 _SUFFIX = '.pem'
@@ -51,7 +56,8 @@ class TlsAlpn01(ChallengeResponder):
             if file.endswith(_SUFFIX):
                 self._folder.remove(file)
         if self.settings.listen:
-            self._listen()
+            self._listener = listening(self.name, self.settings.listen,
+                                       acme_tls.Shower(self._found).serve, is_served=self.check)
 
     def present(self, challenge: Challenge) -> float:
         """Write the certificate, or wait for that of another order to be taken away.
@@ -96,29 +102,6 @@ class TlsAlpn01(ChallengeResponder):
         """Listen no more."""
         if self._listener:
             self._listener.close()
-
-    def _listen(self) -> None:
-        try:
-            place = address(self.settings.listen)
-        except ValueError:
-            raise misconfigured(self.name, 'listen',
-                                f"'{self.settings.listen}' is no address:port") from None
-        listener = Listener(place, acme_tls.Shower(self._found).serve)
-        try:
-            listener.open()
-        except OSError as error:
-            self._require_shown(error)
-        else:
-            self._listener = listener
-
-    def _require_shown(self, error: OSError) -> None:
-        """Another user's process may listen there already, as km's own does while an administrator runs
-        a command. That is as good, if it shows what is in the folder."""
-        try:
-            self.check()
-        except KmError:
-            raise misconfigured(self.name, 'listen', f'km cannot listen on {self.settings.listen} '
-                                f'({error.strerror})') from None
 
     def _found(self, name: str) -> Path | None:
         path = self._folder.path / (name + _SUFFIX)
