@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Revocation: asked for in the row, carried out at the authority, and repeated until it is."""
+import contextlib
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Row
 
+from km.db import certificate_orders
 from km.db import certificates as rows
 from km.db.failures import retried
 from km.errors import Conflict, KmError, NotFound, NotSupported, Rejected, Unavailable
 from km.hosting.notifier import asked_seconds
 from km.interfaces import RevokeRequest
+from km.lifecycle import certificate_orders as placing
 from km.lifecycle import certificates, events, issuers
 from km.lifecycle.context import Context, task
 
@@ -17,7 +21,7 @@ LOG = logging.getLogger(__name__)
 
 _PAGE = 100
 _PAUSE, _SHORTEST_PAUSE = timedelta(minutes=5), timedelta(seconds=1)
-HOLD, REMOVE = 'certificateHold', 'removeFromCRL'
+HOLD, REMOVE, COMPROMISED = 'certificateHold', 'removeFromCRL', 'keyCompromise'
 _NOT_REVOKED = dict.fromkeys(
     ('revocation_reason', 'revocation_asked', 'invalidity_date', 'revoke_at', 'revoked'))
 
@@ -34,6 +38,8 @@ def revoke(ctx: Context, *, certificate_id: str, reason: str,
     :raises Rejected, NotSupported: as the authority says; then it is not revoked.
     """
     row = _ask(ctx, certificate_id, reason, invalidity_date)
+    if reason == COMPROMISED and row.renewal:
+        _end_renewal_of_key(ctx, row)
     try:
         _carry_out(ctx, row)
     except Unavailable as error:
@@ -95,6 +101,16 @@ def _ask(ctx: Context, certificate_id: str, reason: str, invalidity_date: dateti
         rows.change(connection, row.id, revocation_reason=reason, revocation_asked=now,
                     invalidity_date=invalidity_date, revoke_at=now + _PAUSE, renew_at=None)
         return rows.get(connection, row.id) or row
+
+
+def _end_renewal_of_key(ctx: Context, row: Row) -> None:
+    """Have a renewal given up that would certify a key once more which others have."""
+    with ctx.statement() as connection:
+        csr = certificate_orders.requests(connection, [row.renewal]).get(row.renewal)
+    if csr == row.csr:
+        owned = replace(ctx, identity=replace(ctx.identity, project_id=row.project_id))
+        with contextlib.suppress(Conflict):  # it has ended meanwhile
+            placing.cancel(owned, order_id=row.renewal)
 
 
 def _carry_out(ctx: Context, row: Row) -> None:

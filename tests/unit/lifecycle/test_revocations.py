@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from km.errors import Conflict, NotFound, NotSupported, Rejected, Unavailable
-from km.lifecycle import revocations, secrets, upkeep
+from km.lifecycle import renewals, revocations, secrets, upkeep
 from tests.unit.lifecycle.conftest import Killed, killed_at
 from tests.unit.lifecycle.test_certificate_orders import placed, run
 
@@ -174,3 +174,18 @@ def test_what_is_refused_after_it_was_accepted_is_an_error_in_the_log(
     record, = (record for record in caplog.records if record.levelname == 'ERROR')
     assert record.message == f'Certificate {issued} is not revoked, as was asked for: Never.'
     assert 'revoked later: Never.' not in caplog.text
+
+
+@pytest.mark.parametrize(('renew_key', 'ends'), [(False, True), (True, False)])
+def test_a_renewal_that_would_certify_a_compromised_key_again_is_given_up(
+        certified, rows, authority, renew_key, ends):
+    placed(certified, renews=True, renew_key=renew_key)
+    run(certified)
+    authority.memory.pending_polls, authority.memory.poll_after_seconds = 5, 60
+    first = rows('certificates')[0]['id']
+    renewal = renewals.renew(certified, certificate_id=first)
+    run(certified)
+    revoke(certified, first)
+    run(certified)
+    status = {row['id']: row['status'] for row in rows('orders')}[renewal]
+    assert status == ('ERROR' if ends else 'PENDING')
