@@ -134,14 +134,16 @@ def test_the_migrations_make_the_tables_that_the_models_declare(database):
     assert [change for change in found if change[1].name != 'numbers'] == []
 
 
-def test_every_text_of_km_on_mariadb_is_unicode_and_compares_byte_by_byte(mariadb):
+def test_every_text_of_km_on_mariadb_compares_byte_by_byte_and_all_but_pem_is_unicode(mariadb):
     database = Database(mariadb.create_database(f'km_{uuid.uuid4().hex}'))
     database.upgrade()
     with database.statement() as connection:
         found = connection.exec_driver_sql(
-            'SELECT DISTINCT collation_name FROM information_schema.columns '
-            'WHERE table_schema = DATABASE() AND collation_name IS NOT NULL').scalars().all()
-    assert found == ['utf8mb4_nopad_bin']
+            'SELECT DISTINCT collation_name, column_name FROM information_schema.columns '
+            'WHERE table_schema = DATABASE() AND collation_name IS NOT NULL').tuples().all()
+    of_ascii = {name for collation, name in found if collation == 'ascii_bin'}
+    assert {collation for collation, _ in found} == {'utf8mb4_nopad_bin', 'ascii_bin'}
+    assert of_ascii == {'certificate', 'chain', 'csr', 'serial', 'fingerprint'}
     database.close()
 
 

@@ -6,7 +6,7 @@ from tests.functional.assertions import assert_refused
 
 OLD = {'id': 'v1', 'status': 'stable', 'media-types': [{
     'base': 'application/json', 'type': 'application/vnd.openstack.key-manager-v1+json'}]}
-NEW = {'id': 'v1', 'status': 'CURRENT', 'min_version': '1.0', 'max_version': '1.3'}
+NEW = {'id': 'v1', 'status': 'CURRENT', 'min_version': '1.0', 'max_version': '1.4'}
 
 
 def spoken(answer):
@@ -39,7 +39,7 @@ def test_the_document_of_version_1_is_for_those_known(km, path):
 
 @pytest.mark.parametrize(('asked', 'expected'), [
     (None, '1.0'), ('key-manager 1.0', '1.0'), ('key-manager 1.1', '1.1'), ('compute 2.90', '1.0'),
-    ('key-manager 1.2', '1.2'), ('key-manager latest', '1.3'),
+    ('key-manager 1.2', '1.2'), ('key-manager latest', '1.4'),
     ('compute 2.90, key-manager 1.1', '1.1'), (',,,', '1.0'), ('x' * 3000, '1.0')])
 def test_the_microversion_asked_for_is_spoken(km, asked, expected):
     path = km.secret()
@@ -51,7 +51,7 @@ def test_the_microversion_asked_for_is_spoken(km, asked, expected):
 
 
 @pytest.mark.parametrize(('asked', 'status'), [
-    ('key-manager 0.9', 406), ('key-manager 1.4', 406), ('key-manager 2.0', 406),
+    ('key-manager 0.9', 406), ('key-manager 1.5', 406), ('key-manager 2.0', 406),
     ('key-manager x', 400), ('key-manager 1', 400), ('key-manager', 400), ('key-manager 1.2.3', 400),
     ('key-manager -1.0', 400), ('key-manager 1.' + '9' * 40, 400)])
 def test_a_microversion_there_is_not_is_refused(km, asked, status):
