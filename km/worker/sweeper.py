@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from km.errors import KmError
 from km.lifecycle import upkeep
 from km.lifecycle.context import Context
 
@@ -84,5 +85,7 @@ class Sweeper:
             swept = work(self._context)
             if swept != upkeep.Swept():
                 LOG.info('Swept: %s.', swept)
+        except KmError as error:
+            LOG.warning('The sweep failed; the next one tries again: %s', error.sentence)
         except Exception:
             LOG.exception('The sweep failed; the next one tries again.')

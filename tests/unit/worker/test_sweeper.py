@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sweep in the background."""
+import dataclasses
 import time
 from datetime import timedelta
 
+from km.errors import Unavailable
 from km.worker.sweeper import Sweeper
 
 
@@ -46,6 +48,17 @@ def test_what_it_is_reminded_of_is_done_before_the_next_sweep(house, ann, clock)
         sweeper.remind(clock())
         wait_until(lambda: ann.get(ref.removeprefix('http://km.test:9311')).json['status'] == 'ACTIVE')
     sweeper.stop()
+
+
+def test_a_database_that_goes_in_the_midst_of_a_sweep_is_a_line_and_no_trace(house, caplog):
+    def gone():
+        raise Unavailable('The metadata database does not answer.')
+
+    sweeper = Sweeper(dataclasses.replace(house.context, statement=gone), seconds=60)
+    sweeper.start()
+    wait_until(lambda: 'tries again: The metadata database does not answer.' in caplog.text)
+    sweeper.stop()
+    assert 'Traceback' not in caplog.text
 
 
 def test_a_sweeper_that_never_began_stops_at_once():
