@@ -110,7 +110,7 @@ def test_warnings_hold_no_secret_and_master_keys_are_nowhere(translated, name):
     ('oslo_policy', 'policy_file', 'km-status upgrade check'),
     ('oslo_policy', 'enforce_scope', 'projects only'),
     ('secretstore', 'namespace', 'entry point'),
-    ('snakeoil_ca_plugin', 'ca_cert_path', 'later km'),
+    ('snakeoil_ca_plugin', 'ca_cert_path', '[certificate_authority] enabled'),
 ])
 def test_a_warning_says_why_or_what_to_do(translated, section, option, said):
     _, _, warnings = translated(OLD['one_store'])
