@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import josepy
 import sqlalchemy as sa
@@ -57,7 +58,8 @@ class Acme(CertificateAuthority, RenewalAdviser):
         self._config = AcmeSettings(self.name, self.settings, key_stores=self.key_stores,
                                     responders=self.responders)
         self._directory: tuple[float, Mapping[str, Any]] | None = None
-        self._directory_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._database = self._opened_database()
         self._keys = AccountKeys(
             self._database, authority=self.name, key_store=self.settings.key_store,
@@ -95,7 +97,7 @@ class Acme(CertificateAuthority, RenewalAdviser):
 
     def poll(self, pending: PendingOrder) -> Issued | Pending:
         try:
-            with self._session() as session:
+            with self._turn(pending.order.order_id), self._session() as session:
                 return self._orders.advance(session, pending)
         except Rejected:
             self._answers.remove(pending.order.order_id)
@@ -139,6 +141,12 @@ class Acme(CertificateAuthority, RenewalAdviser):
             thumbprint = self._accounts.roll_over(asked)
         return f'the account has a new key, with the thumbprint {thumbprint}'
 
+    def _turn(self, order_id: str) -> threading.Lock:
+        """What lets one thread at a time go on with an order, whose call may have been given up and made
+        again: an authority that is told twice at once to issue may do so."""
+        with self._lock:
+            return self._turns.setdefault(order_id, threading.Lock())
+
     @contextlib.contextmanager
     def _session(self) -> Iterator[Session]:
         with self._conversation() as asked:
@@ -157,11 +165,11 @@ class Acme(CertificateAuthority, RenewalAdviser):
             transport.close()
 
     def _known_directory(self, transport: Transport) -> Mapping[str, Any]:
-        with self._directory_lock:
+        with self._lock:
             known = self._directory
         if known is None or time.monotonic() - known[0] > _DIRECTORY_SECONDS:
             known = time.monotonic(), conversation.directory(transport, self._config.directory_url)
-            with self._directory_lock:
+            with self._lock:
                 self._directory = known
         return known[1]
 
