@@ -29,6 +29,11 @@ version. km's own plugins do no more than that, so yours can do whatever they ca
 4.  Hold it against the contract: ``km.testing.secret_store.SecretStoreContract`` is a pytest class
     that asks of your plugin what km will ask of it. ``km-manage plugins`` lists what is installed.
 
+**Other kinds** go the same way: :class:`CertificateAuthority`, :class:`ChallengeResponder` and
+:class:`Notifier` have groups, sections and contracts of their own (``km.certificate_authority.v1``,
+``[certificate_authority:NAME]``, ``km.testing.certificate_authority``). So has :class:`RpcTransport`.
+``km.plugins.database`` and ``km.plugins.signer`` are for any of them.
+
 **Life.** The class is instantiated with its settings when km starts; the constructor does no I/O.
 ``open()`` is called once in the process that will use the plugin, never before a fork; ``check()``
 proves that it works; ``close()`` gives everything back. Methods may be called from several threads.
@@ -38,7 +43,8 @@ becomes an opaque 500. Never put a payload into a message, a log line or an exce
 
 **Abilities.** A secret store may be more than it must: subclass :class:`Inventory`,
 :class:`KeyGenerator`, :class:`SigningStore`, :class:`MasterKeyRotation` or :class:`ProjectKeyRotation`
-as well, and km makes use of it.
+as well, and km makes use of it. An authority may be a :class:`SubordinateMaker`, :class:`RenewalAdviser`,
+:class:`StatusPublisher` or have :class:`IssuerRotation`.
 
 **Time.** km waits for no call longer than the operator's ``call_timeout_seconds`` and answers without
 you; give your own connections shorter deadlines, for a call that never ends keeps its thread.
