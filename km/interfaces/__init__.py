@@ -43,8 +43,8 @@ becomes an opaque 500. Never put a payload into a message, a log line or an exce
 
 **Abilities.** A secret store may be more than it must: subclass :class:`Inventory`,
 :class:`KeyGenerator`, :class:`SigningStore`, :class:`MasterKeyRotation` or :class:`ProjectKeyRotation`
-as well, and km makes use of it. An authority may be a :class:`SubordinateMaker`, :class:`RenewalAdviser`,
-:class:`StatusPublisher` or have :class:`IssuerRotation`.
+as well, and km makes use of it. An authority may be a :class:`SubordinateMaker`, a
+:class:`RenewalAdviser` or a :class:`StatusPublisher`, and have :class:`IssuerRotation`.
 
 **Time.** km waits for no call longer than the operator's ``call_timeout_seconds`` and answers without
 you; give your own connections shorter deadlines, for a call that never ends keeps its thread.
