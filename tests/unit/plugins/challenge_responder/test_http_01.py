@@ -24,15 +24,6 @@ CHALLENGE = Challenge(identifier='a.test', token=TOKEN, key_authorization=PROOF)
 
 
 @pytest.fixture
-def port():
-    """A port that stays ours, and that who sets SO_REUSEADDR can listen on."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind((HOST, 0))
-        yield holder.getsockname()[1]
-
-
-@pytest.fixture
 def opened(folder):
     """Opens responders of one folder."""
     (folder / 'proofs').mkdir(mode=0o755)
