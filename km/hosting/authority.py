@@ -35,7 +35,7 @@ def _is_authority(answer: Any) -> bool:
 
 def _is_progress(answer: Any) -> bool:
     if isinstance(answer, Issued):
-        return _are_certificates((answer.certificate, )) and _are_certificates(answer.chain)
+        return _are_certificates((answer.certificate,)) and _are_certificates(answer.chain)
     return (isinstance(answer, Pending) and is_reference(answer.reference)
             and type(answer.sentence) is str and _is_duration(answer.poll_after_seconds))
 

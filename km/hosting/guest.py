@@ -27,6 +27,8 @@ Observer = Callable[[str, str, str, float], None]
 #: What a plugin may raise. Of anything else nobody knows what it means, or what its message holds.
 _MAY_RAISE = (CannotOpen, Misconfigured, NotFound, NotSupported, Rejected, Unavailable)
 _MOST_REFERENCE_BYTES = 4096
+#: At most so long a plugin is left alone that asks for it.
+_LONGEST_ASKED_SECONDS = 86400.0
 
 
 class Guest:
@@ -166,3 +168,11 @@ def is_reference(answer: Any) -> bool:
 def is_text(answer: Any) -> bool:
     """Whether it is text, as what ``check`` says."""
     return isinstance(answer, str)
+
+
+def asked_seconds(error: Exception) -> float:
+    """How long a plugin that failed asked to be left alone, a day at most; 0 if it did not."""
+    asked = error.retry_after_seconds if isinstance(error, Unavailable) else None
+    if not isinstance(asked, int | float) or not asked > 0:  # it may be anything, or no number
+        return 0.0
+    return min(_LONGEST_ASKED_SECONDS, asked)

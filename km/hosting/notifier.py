@@ -4,16 +4,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
-from km.errors import Unavailable
 from km.hosting.deadlines import Overdue
-from km.hosting.guest import Guest, is_text
+from km.hosting.guest import Guest, asked_seconds, is_text
 from km.interfaces import Event, Notifier, Rejected
 
 #: So many failures in a row, and it is left alone: first so long, doubling, and the longest.
 _MOST_FAILURES = 3
 _FIRST_REST_SECONDS, _LONGEST_REST_SECONDS = 10.0, 300.0
-#: At most so long if it asks for that itself.
-_LONGEST_ASKED_SECONDS = 86400.0
 
 
 class HostedNotifier(Guest):
@@ -66,11 +63,3 @@ class HostedNotifier(Guest):
         pause = min(_FIRST_REST_SECONDS * 2 ** min(self._rests, 10), _LONGEST_REST_SECONDS)
         self._rests += 1
         self._rests_until = time.monotonic() + max(pause, asked)
-
-
-def asked_seconds(error: Exception) -> float:
-    """How long a notifier that failed asked to be left alone, a day at most; 0 if it did not."""
-    asked = error.retry_after_seconds if isinstance(error, Unavailable) else None
-    if not isinstance(asked, int | float) or not asked > 0:  # it may be anything, or no number
-        return 0.0
-    return min(_LONGEST_ASKED_SECONDS, asked)

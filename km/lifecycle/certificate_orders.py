@@ -15,9 +15,9 @@ from km.db import orders
 from km.db.certificate_orders import APPROVE, ISSUE, REQUEST
 from km.db.failures import retried
 from km.errors import Conflict, Forbidden, Unavailable
-from km.lifecycle import authorities, certificate_requests, certificate_steps, quotas
+from km.lifecycle import authorities, certificate_requests, certificate_steps, jobs, quotas
 from km.lifecycle.context import Context, task
-from km.lifecycle.jobs import CERTIFICATE, Job, lease
+from km.lifecycle.jobs import CERTIFICATE
 
 LOG = logging.getLogger(__name__)
 
@@ -137,21 +137,16 @@ def insert(connection: Connection, ctx: Context, order_id: str, *, meta: dict[st
 
 
 def have_processed(ctx: Context, order_id: str) -> None:
-    """Have an order looked at right away, here or elsewhere; else a sweep does."""
-    try:
-        ctx.cast(process, order_id=order_id)
-    except Unavailable as error:
-        LOG.warning('Order %s waits for the sweep: %s', order_id, error.sentence)
+    """Have an order of a certificate looked at right away."""
+    jobs.have_processed(ctx, process, order_id)
 
 
 @task()
 def process(ctx: Context, *, order_id: str) -> None:
     """Take an order of a certificate further, if it is due and nobody else is at it."""
-    now = ctx.clock()
-    with ctx.transaction() as connection:
-        row = orders.claim(connection, order_id, now=now, until=now + lease(ctx))
-    if row is not None:
-        certificate_steps.advance(ctx, Job.of(row))
+    job = jobs.claimed(ctx, order_id)
+    if job is not None:
+        certificate_steps.advance(ctx, job)
 
 
 @retried

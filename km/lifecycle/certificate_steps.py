@@ -21,11 +21,11 @@ from km.db.certificate_orders import APPROVE, ISSUE, POLL, REQUEST
 from km.db.failures import retried
 from km.db.models import DELETING
 from km.errors import Invalid, KmError, NotSupported, Rejected, Unavailable
-from km.hosting.notifier import asked_seconds
+from km.hosting.guest import asked_seconds
 from km.interfaces import Issued, IssueRequest, Pending, PendingOrder
 from km.lifecycle import certificate_requests, certificates, events, issuers
 from km.lifecycle.context import Context, new_intent
-from km.lifecycle.jobs import Job, Superseded, changed, lease, line
+from km.lifecycle.jobs import FAILED, Job, Superseded, changed, lease, line
 
 LOG = logging.getLogger(__name__)
 
@@ -159,12 +159,10 @@ def _outcome(ctx: Context, job: Job) -> Iterator[None]:
                 sub_status=_REFUSED)
     except KmError as error:
         LOG.error('Order %s failed: %s', job.id, error.sentence)
-        give_up(ctx, job, '500', 'The order failed - please contact site administrator.',
-                sub_status=_BROKEN)
+        give_up(ctx, job, '500', FAILED, sub_status=_BROKEN)
     except Exception:
         LOG.exception('Order %s failed in a way nobody foresaw.', job.id)
-        give_up(ctx, job, '500', 'The order failed - please contact site administrator.',
-                sub_status=_BROKEN)
+        give_up(ctx, job, '500', FAILED, sub_status=_BROKEN)
 
 
 def _end_unwanted(ctx: Context, job: Job) -> None:

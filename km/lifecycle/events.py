@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Row
 
 from km.db import events
 from km.errors import KmError, Rejected
-from km.hosting.notifier import HostedNotifier, asked_seconds
+from km.hosting.guest import asked_seconds
+from km.hosting.notifier import HostedNotifier
 from km.interfaces import Event
 from km.lifecycle.context import Context
 

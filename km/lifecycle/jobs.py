@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An order as the process has it that is to fulfil it."""
 import json
+import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -10,11 +11,17 @@ from sqlalchemy import Connection, Row
 from km.db import certificate_orders, orders
 from km.db.failures import retried
 from km.db.models import PENDING
+from km.errors import Unavailable
 from km.identity import Identity
-from km.lifecycle.context import Context
+from km.lifecycle.context import Context, Task
+
+LOG = logging.getLogger(__name__)
 
 #: The types of orders.
 KEY, ASYMMETRIC, CERTIFICATE = 'key', 'asymmetric', 'certificate'
+
+#: What is told of a fault that is no client's affair; the log says more.
+FAILED = 'The order failed - please contact site administrator.'
 
 
 class Superseded(Exception):
@@ -62,6 +69,29 @@ def line(text: str, longest: int) -> str:
 def lease(ctx: Context) -> timedelta:
     """How long a claim is good before another worker may take the order over."""
     return timedelta(seconds=ctx.orders.lease_seconds)
+
+
+@retried
+def claimed(ctx: Context, order_id: str | None) -> Job | None:
+    """Claim an order that is due, unless somebody else is at it; None if there is none.
+
+    :param order_id: which; None for the one that has been due longest.
+    """
+    now = ctx.clock()
+    with ctx.transaction() as connection:
+        row = orders.claim(connection, order_id, now=now, until=now + lease(ctx))
+    return None if row is None else Job.of(row)
+
+
+def have_processed(ctx: Context, process: Task, order_id: str) -> None:
+    """Have an order looked at right away, here or elsewhere; else a sweep does.
+
+    :param process: takes the ``order_id``.
+    """
+    try:
+        ctx.cast(process, order_id=order_id)
+    except Unavailable as error:
+        LOG.warning('Order %s waits for the sweep: %s', order_id, error.sentence)
 
 
 @retried

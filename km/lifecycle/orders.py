@@ -32,7 +32,17 @@ from km.lifecycle import (
     stores,
 )
 from km.lifecycle.context import Context, task
-from km.lifecycle.jobs import ASYMMETRIC, CERTIFICATE, Job, Superseded, lease, line
+from km.lifecycle.jobs import (
+    ASYMMETRIC,
+    CERTIFICATE,
+    FAILED,
+    Job,
+    Superseded,
+    claimed,
+    have_processed,
+    lease,
+    line,
+)
 from km.lifecycle.keys import Wanted
 from km.lifecycle.secrets import Deposit
 
@@ -63,7 +73,7 @@ def place(ctx: Context, *, order_type: str, meta: dict[str, Any],
     wanted, refusal = ([], None) if waits else _wanted(ctx, job)
     deposits = _place(ctx, job, wanted, due=now if waits else now + lease(ctx))
     if waits:
-        _have_processed(ctx, order_id)
+        have_processed(ctx, process, order_id)
         return order_id
     with _outcome(ctx, job):
         if refusal:
@@ -127,25 +137,10 @@ def _place(ctx: Context, job: Job, wanted: list[Wanted], *, due: datetime) -> li
         return _begin(ctx, connection, job, wanted, project)
 
 
-def _have_processed(ctx: Context, order_id: str) -> None:
-    try:
-        ctx.cast(process, order_id=order_id)
-    except Unavailable as error:
-        LOG.warning('Order %s waits for the sweep: %s', order_id, error.sentence)
-
-
-@retried
-def _claim(ctx: Context, order_id: str | None) -> Row | None:
-    now = ctx.clock()
-    with ctx.transaction() as connection:
-        return orders.claim(connection, order_id, now=now, until=now + lease(ctx))
-
-
 def _process(ctx: Context, order_id: str | None) -> bool:
-    row = _claim(ctx, order_id)
-    if row is None:
+    job = claimed(ctx, order_id)
+    if job is None:
         return False
-    job = Job.of(row)
     if job.type == CERTIFICATE:
         certificate_steps.advance(ctx, job)
     elif job.repeatable:
@@ -175,7 +170,7 @@ def _outcome(ctx: Context, job: Job) -> Iterator[None]:
         _postpone(ctx, job, error.sentence)
     except Exception:
         LOG.exception('Order %s failed in a way nobody foresaw.', job.id)
-        _give_up(ctx, job, '500', 'The order failed - please contact site administrator.')
+        _give_up(ctx, job, '500', FAILED)
 
 
 def _fulfil(ctx: Context, job: Job) -> None:

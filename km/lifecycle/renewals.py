@@ -18,12 +18,13 @@ from km.db import certificates as rows
 from km.db import orders, secrets
 from km.db.certificate_orders import ISSUE, REQUEST
 from km.db.failures import retried
-from km.errors import Conflict, KmError, NotFound, Rejected
+from km.errors import Conflict, KmError, Rejected
 from km.identity import Identity
 from km.interfaces import RenewalAdviser, RenewalWindow
 from km.lifecycle import certificate_orders as placing
 from km.lifecycle import certificate_requests, certificates, events, issuers, keys
 from km.lifecycle.context import Context, new_intent, task
+from km.lifecycle.jobs import FAILED
 
 LOG = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ def _look_at(ctx: Context, row: Row) -> bool:
         return False
     except Exception:
         LOG.exception('The renewal of certificate %s failed in a way nobody foresaw.', row.id)
-        _failed(ctx, row, 'The order failed - please contact site administrator.')
+        _failed(ctx, row, FAILED)
         return False
     if order_id is not None:
         placing.have_processed(ctx, order_id)
@@ -141,7 +142,7 @@ def _advised(ctx: Context, row: Row) -> datetime:
         return usual
     try:
         window = adviser.renewal_window(certificates.content(ctx, row))
-    except (KmError, NotFound) as error:
+    except KmError as error:
         LOG.warning('Nobody says when to renew certificate %s: %s', row.id, error.sentence)
         return min(usual, ctx.clock() + _ASK_AGAIN) if usual > ctx.clock() else usual
     return usual if window is None else _in(window, row, now=ctx.clock())

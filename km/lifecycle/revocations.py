@@ -11,7 +11,7 @@ from km.db import certificate_orders
 from km.db import certificates as rows
 from km.db.failures import retried
 from km.errors import Conflict, KmError, NotFound, NotSupported, Rejected, Unavailable
-from km.hosting.notifier import asked_seconds
+from km.hosting.guest import asked_seconds
 from km.interfaces import RevokeRequest
 from km.lifecycle import certificate_orders as placing
 from km.lifecycle import certificates, events, issuers

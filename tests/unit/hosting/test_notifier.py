@@ -7,7 +7,8 @@ import pytest
 from km.errors import Rejected, Unavailable, Unexpected
 from km.hosting import notifier as hosting
 from km.hosting.deadlines import Overdue
-from km.hosting.notifier import HostedNotifier, asked_seconds
+from km.hosting.guest import asked_seconds
+from km.hosting.notifier import HostedNotifier
 from km.interfaces import Event, Notifier
 
 EVENT = Event(id='e', kind='secret.created', project_id='alpha', resource_type='secret',
